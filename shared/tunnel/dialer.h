@@ -1,0 +1,40 @@
+// The bridge's way into the machine: one dial, one stream.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+
+#include "shared/io/byte_stream.h"
+#include "shared/tunnel/handshake.h"
+
+namespace slipway {
+
+// A dial under way; destroying it gives up.
+class Dialing {
+public:
+    virtual ~Dialing() = default;
+};
+using DialingPtr = std::unique_ptr<Dialing>;
+
+class Dialer {
+public:
+    virtual ~Dialer() = default;
+
+    // A socket of its own, for gRPC (`control`) and for the file server's threads (`share`).
+    virtual DialingPtr dialSocket(v1::StreamHello hello, DialDone done) = 0;
+
+    // A stream on the loop, for everything else.
+    using StreamDone = std::function<void(Result<StreamPtr>)>;
+    virtual DialingPtr dial(v1::StreamHello hello, StreamDone done) = 0;
+};
+
+// Dials a unix socket that the machine's agent listens on.
+std::unique_ptr<Dialer> unixDialer(Loop& loop, std::filesystem::path socket, const Token& token);
+
+v1::StreamHello helloEngine();
+v1::StreamHello helloControl();
+v1::StreamHello helloShare(std::uint32_t channel);
+v1::StreamHello helloConnectTcp(const std::string& address, std::uint16_t port);
+
+}  // namespace slipway
