@@ -1,0 +1,47 @@
+// Where everything of one Slipway lies: SLIPWAY_HOME and the files below it.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include <sys/types.h>
+
+#include "shared/core/error.h"
+
+namespace slipway {
+
+// The person Slipway works for: under sudo the invoking one, else whoever runs the program.
+struct User {
+    uid_t uid = 0;
+    gid_t gid = 0;
+    std::string name;
+    std::filesystem::path home;
+};
+Result<User> invokingUser();
+
+struct Home {
+    std::filesystem::path root;  // Absolute, no symlinks in it.
+
+    std::filesystem::path settingsFile() const { return root / "settings.json"; }
+    std::filesystem::path daemonJson() const { return root / "daemon.json"; }
+    std::filesystem::path endpointSocket() const { return root / "docker.sock"; }
+    std::filesystem::path runDir() const { return root / "run"; }
+    std::filesystem::path bridgeSocket() const { return runDir() / "bridge.sock"; }
+    std::filesystem::path bridgeLock() const { return runDir() / "bridge.lock"; }
+    std::filesystem::path machineFile() const { return runDir() / "machine.json"; }
+    std::filesystem::path tokenFile() const { return runDir() / "token"; }
+    std::filesystem::path tunnelDir() const { return runDir() / "tunnel"; }
+    std::filesystem::path tunnelSocket() const { return tunnelDir() / "agent.sock"; }
+    std::filesystem::path logDir() const { return root / "logs"; }
+    std::filesystem::path machineDir() const { return root / "machine"; }
+
+    // The default home is "slipway", any other "slipway-<folder's name>" with what a docker context
+    // can't hold replaced by '-'. Names the docker context, the machine's cgroup and its veth.
+    std::string instanceName() const;
+};
+
+// SLIPWAY_HOME, else ~/.slipway of the invoking user. Refuses one so deep that the sockets in it
+// would not fit a socket address, naming the limit. Creates nothing.
+Result<Home> slipwayHome();
+
+}  // namespace slipway
