@@ -34,6 +34,7 @@ std::unique_ptr<Dialer> unixDialer(Loop& loop, std::filesystem::path socket, con
 
 v1::StreamHello helloEngine();
 v1::StreamHello helloControl();
+v1::StreamHello helloPark();
 v1::StreamHello helloShare(std::uint32_t channel);
 v1::StreamHello helloConnectTcp(const std::string& address, std::uint16_t port);
 

@@ -13,7 +13,6 @@
 // proof, a wrong version or 1 s of silence ends the stream.
 #pragma once
 
-#include <array>
 #include <chrono>
 #include <cstddef>
 #include <functional>
@@ -24,17 +23,13 @@
 #include "shared/io/descriptor.h"
 #include "shared/io/loop.h"
 #include "shared/proto/agent.pb.h"
+#include "shared/tunnel/token.h"
 
 namespace slipway {
 
 inline constexpr std::uint32_t kTunnelVersion = 1;
 inline constexpr std::size_t kMaxHeadBytes = 4096;
 inline constexpr std::chrono::milliseconds kHandshakeTimeout{1000};
-
-using Token = std::array<std::byte, 32>;
-Token randomToken();
-std::string toHex(const Token& token);
-Result<Token> tokenFromHex(std::string_view text);
 
 // A handshake under way on a non-blocking socket. It reads not one byte beyond the head, so that the
 // socket can be handed to libuv, gRPC or a thread afterwards. Destroying it closes the socket.

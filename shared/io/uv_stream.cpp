@@ -1,0 +1,314 @@
+// Theory of operation. A UvStream owns one libuv stream handle. A read is one-shot for its owner but
+// not for the kernel: when the bytes have been handed over, polling is left as it is, and is stopped only
+// if more bytes arrive while nobody wants them. An owner that answers and reads again therefore costs no
+// epoll_ctl, and one that does not read holds its peer back. The read buffer lives from the moment the
+// kernel has bytes until the next read(), so an idle stream holds none. A write goes to uv_write, which
+// tries at once and reports through the loop, never inside the call.
+#include "shared/io/uv_stream.h"
+
+#include <fmt/format.h>
+
+namespace slipway {
+namespace {
+
+constexpr std::size_t kReadBytes = 64u << 10;
+
+// The libuv handle with the requests that may outlive their owner, freed together once libuv is done.
+struct Handle {
+    union {
+        uv_stream_t stream;
+        uv_pipe_t pipe;
+        uv_tcp_t tcp;
+    };
+    uv_write_t write{};
+    uv_shutdown_t shutdown{};
+    uv_connect_t connect{};
+
+    Handle() : tcp{} {}
+    uv_handle_t* any() { return reinterpret_cast<uv_handle_t*>(&stream); }
+    bool isTcp() const { return stream.type == UV_TCP; }
+};
+
+struct HandleCloser {
+    void operator()(Handle* handle) const
+    {
+        handle->stream.data = nullptr;
+        uv_close(handle->any(), [](uv_handle_t* closed) {
+            delete reinterpret_cast<Handle*>(closed);  // The union is its first member.
+        });
+    }
+};
+using HandlePtr = std::unique_ptr<Handle, HandleCloser>;
+
+HandlePtr newPipe(Loop& loop)
+{
+    auto handle = std::make_unique<Handle>();
+    CHECK(uv_pipe_init(loop.uv(), &handle->pipe, 0) == 0);
+    return HandlePtr(handle.release());
+}
+
+HandlePtr newTcp(Loop& loop)
+{
+    auto handle = std::make_unique<Handle>();
+    CHECK(uv_tcp_init(loop.uv(), &handle->tcp) == 0);
+    return HandlePtr(handle.release());
+}
+
+class UvStream final : public ByteStream {
+public:
+    UvStream(Loop& loop, HandlePtr handle) : m_loop(loop), m_handle(std::move(handle))
+    {
+        m_handle->stream.data = this;
+        if (m_handle->isTcp()) uv_tcp_nodelay(&m_handle->tcp, 1);
+    }
+
+    void read(ReadDone done) override
+    {
+        CHECK(!m_readDone);
+        m_readDone = std::move(done);
+        m_buffer.reset();
+        if (m_polling) return;
+        m_polling = true;
+        int failed = uv_read_start(
+            &m_handle->stream,
+            [](uv_handle_t* handle, std::size_t, uv_buf_t* buffer) {
+                auto* self = static_cast<UvStream*>(handle->data);
+                *buffer = self ? self->allocate() : uv_buf_init(nullptr, 0);
+            },
+            [](uv_stream_t* stream, ssize_t count, const uv_buf_t*) {
+                if (stream->data) static_cast<UvStream*>(stream->data)->arrived(count);
+            });
+        if (failed) m_loop.post(m_alive.wrap([this, failed] { arrived(failed); }));
+    }
+
+    void write(Bytes data, WriteDone done) override
+    {
+        CHECK(!m_writeDone);
+        m_writeDone = std::move(done);
+        uv_buf_t buffer = uv_buf_init(
+            const_cast<char*>(reinterpret_cast<const char*>(data.data())),
+            static_cast<unsigned>(data.size()));
+        int failed = uv_write(&m_handle->write, &m_handle->stream, &buffer, 1,
+                              [](uv_write_t* request, int status) {
+                                  auto* self = static_cast<UvStream*>(request->handle->data);
+                                  if (self) self->written(status);
+                              });
+        if (failed) m_loop.post(m_alive.wrap([this, failed] { written(failed); }));
+    }
+
+    void closeWrite() override
+    {
+        CHECK(!m_writeDone);
+        if (std::exchange(m_writeClosed, true)) return;
+        uv_shutdown(&m_handle->shutdown, &m_handle->stream, [](uv_shutdown_t*, int) {});
+    }
+
+private:
+    uv_buf_t allocate()
+    {
+        if (!m_readDone) return uv_buf_init(nullptr, 0);
+        if (!m_buffer) m_buffer.reset(new char[kReadBytes]);
+        return uv_buf_init(m_buffer.get(), kReadBytes);
+    }
+
+    void arrived(ssize_t count)
+    {
+        if (count == 0) return;  // The kernel had nothing after all.
+        if (!m_readDone) {       // Bytes that nobody wants yet: they stay in the kernel.
+            m_polling = false;
+            uv_read_stop(&m_handle->stream);
+            return;
+        }
+        auto done = std::exchange(m_readDone, nullptr);
+        if (count > 0) {
+            done(Bytes(reinterpret_cast<const std::byte*>(m_buffer.get()),
+                       static_cast<std::size_t>(count)));
+            return;
+        }
+        m_polling = false;
+        uv_read_stop(&m_handle->stream);
+        if (count == UV_EOF)
+            done(Bytes{});
+        else
+            done(failUv("read", static_cast<int>(count)));
+    }
+
+    void written(int status)
+    {
+        auto done = std::exchange(m_writeDone, nullptr);
+        if (status == 0)
+            done({});
+        else
+            done(failUv("write", status));
+    }
+
+    Loop& m_loop;
+    HandlePtr m_handle;
+    Alive m_alive;
+    std::unique_ptr<char[]> m_buffer;
+    ReadDone m_readDone;
+    WriteDone m_writeDone;
+    bool m_polling = false;
+    bool m_writeClosed = false;
+};
+
+class UvConnecting final : public Connecting {
+public:
+    UvConnecting(Loop& loop, HandlePtr handle, std::string what, ConnectDone done)
+        : m_loop(loop), m_handle(std::move(handle)), m_what(std::move(what)), m_done(std::move(done))
+    {
+        m_handle->stream.data = this;
+    }
+
+    void toPath(const std::string& path)
+    {
+        if (path.size() > kMaxUnixPathBytes) return finishLater(UV_ENAMETOOLONG);
+        uv_pipe_connect(&m_handle->connect, &m_handle->pipe, path.c_str(), connected);
+    }
+
+    void toAddress(const std::string& address, std::uint16_t port)
+    {
+        sockaddr_storage storage{};
+        auto* any = reinterpret_cast<sockaddr*>(&storage);
+        int failed = uv_ip4_addr(address.c_str(), port, reinterpret_cast<sockaddr_in*>(&storage));
+        if (failed)
+            failed = uv_ip6_addr(address.c_str(), port, reinterpret_cast<sockaddr_in6*>(&storage));
+        if (!failed) failed = uv_tcp_connect(&m_handle->connect, &m_handle->tcp, any, connected);
+        if (failed) finishLater(failed);
+    }
+
+private:
+    static void connected(uv_connect_t* request, int status)
+    {
+        auto* self = static_cast<UvConnecting*>(request->handle->data);
+        if (self) self->finish(status);
+    }
+
+    void finishLater(int status)
+    {
+        m_loop.post(m_alive.wrap([this, status] { finish(status); }));
+    }
+
+    void finish(int status)
+    {
+        auto done = std::move(m_done);
+        if (status)
+            done(failUv(m_what, status));
+        else
+            done(StreamPtr(std::make_unique<UvStream>(m_loop, std::move(m_handle))));
+    }
+
+    Loop& m_loop;
+    HandlePtr m_handle;
+    Alive m_alive;
+    std::string m_what;
+    ConnectDone m_done;
+};
+
+class UvListener final : public Listener {
+public:
+    UvListener(Loop& loop, HandlePtr handle, Accepted accepted)
+        : m_loop(loop), m_handle(std::move(handle)), m_accepted(std::move(accepted))
+    {
+        m_handle->stream.data = this;
+    }
+
+    int listen()
+    {
+        return uv_listen(&m_handle->stream, kBacklog, [](uv_stream_t* server, int status) {
+            if (server->data && status == 0) static_cast<UvListener*>(server->data)->accept();
+        });
+    }
+
+    std::uint16_t port() const override
+    {
+        if (!m_handle->isTcp()) return 0;
+        sockaddr_storage storage{};
+        int length = sizeof storage;
+        uv_tcp_getsockname(&m_handle->tcp, reinterpret_cast<sockaddr*>(&storage), &length);
+        return ntohs(reinterpret_cast<sockaddr_in*>(&storage)->sin_port);  // The same place in both.
+    }
+
+private:
+    static constexpr int kBacklog = 1024;
+
+    void accept()
+    {
+        HandlePtr client = m_handle->isTcp() ? newTcp(m_loop) : newPipe(m_loop);
+        if (uv_accept(&m_handle->stream, &client->stream) != 0) return;
+        m_accepted(std::make_unique<UvStream>(m_loop, std::move(client)));
+    }
+
+    Loop& m_loop;
+    HandlePtr m_handle;
+    Accepted m_accepted;
+};
+
+}  // namespace
+
+Result<StreamPtr> adoptSocket(Loop& loop, Descriptor socket)
+{
+    bool tcp = uv_guess_handle(socket.get()) == UV_TCP;
+    HandlePtr handle = tcp ? newTcp(loop) : newPipe(loop);
+    int failed = tcp ? uv_tcp_open(&handle->tcp, socket.get())
+                     : uv_pipe_open(&handle->pipe, socket.get());
+    if (failed) return failUv("adopt socket", failed);
+    socket.release();
+    return std::make_unique<UvStream>(loop, std::move(handle));
+}
+
+std::unique_ptr<Connecting> connectUnix(Loop& loop, const std::filesystem::path& path,
+                                        ConnectDone done)
+{
+    auto connecting = std::make_unique<UvConnecting>(
+        loop, newPipe(loop), fmt::format("connect to {}", path.string()), std::move(done));
+    connecting->toPath(path.string());
+    return connecting;
+}
+
+std::unique_ptr<Connecting> connectTcp(Loop& loop, const std::string& address, std::uint16_t port,
+                                       ConnectDone done)
+{
+    auto connecting = std::make_unique<UvConnecting>(
+        loop, newTcp(loop), fmt::format("connect to {}:{}", address, port), std::move(done));
+    connecting->toAddress(address, port);
+    return connecting;
+}
+
+Result<ListenerPtr> listenUnix(Loop& loop, const std::filesystem::path& path, int mode,
+                               Listener::Accepted accepted)
+{
+    std::string what = fmt::format("listen on {}", path.string());
+    if (path.string().size() > kMaxUnixPathBytes) return failUv(what, UV_ENAMETOOLONG);
+    std::error_code ignored;
+    std::filesystem::remove(path, ignored);
+    HandlePtr handle = newPipe(loop);
+    if (int failed = uv_pipe_bind(&handle->pipe, path.string().c_str())) return failUv(what, failed);
+    std::error_code failed;  // Before listening, so nobody connects under a wider mode.
+    std::filesystem::permissions(path, static_cast<std::filesystem::perms>(mode), failed);
+    if (failed) return fail(Code::PermissionDenied, fmt::format("{}: {}", what, failed.message()));
+    auto listener = std::make_unique<UvListener>(loop, std::move(handle), std::move(accepted));
+    if (int error = listener->listen()) return failUv(what, error);
+    return listener;
+}
+
+Result<ListenerPtr> listenTcp(Loop& loop, const std::string& address, std::uint16_t port,
+                              Listener::Accepted accepted)
+{
+    bool ipv6 = address.find(':') != std::string::npos;
+    std::string what = ipv6 ? fmt::format("bind [{}]:{}", address, port)
+                            : fmt::format("bind {}:{}", address, port);
+    sockaddr_storage storage{};
+    int failed = ipv6 ? uv_ip6_addr(address.c_str(), port, reinterpret_cast<sockaddr_in6*>(&storage))
+                      : uv_ip4_addr(address.c_str(), port, reinterpret_cast<sockaddr_in*>(&storage));
+    if (failed) return failUv(what, failed);
+    HandlePtr handle = newTcp(loop);
+    failed = uv_tcp_bind(&handle->tcp, reinterpret_cast<sockaddr*>(&storage),
+                         ipv6 ? unsigned{UV_TCP_IPV6ONLY} : 0u);
+    if (failed) return failUv(what, failed);
+    auto listener = std::make_unique<UvListener>(loop, std::move(handle), std::move(accepted));
+    if (int error = listener->listen()) return failUv(what, error);
+    return listener;
+}
+
+}  // namespace slipway

@@ -1,0 +1,42 @@
+#include "shared/tunnel/dialer.h"
+
+namespace slipway {
+
+v1::StreamHello helloEngine()
+{
+    v1::StreamHello hello;
+    hello.mutable_engine();
+    return hello;
+}
+
+v1::StreamHello helloControl()
+{
+    v1::StreamHello hello;
+    hello.mutable_control();
+    return hello;
+}
+
+v1::StreamHello helloPark()
+{
+    v1::StreamHello hello;
+    hello.mutable_park();
+    return hello;
+}
+
+v1::StreamHello helloShare(std::uint32_t channel)
+{
+    v1::StreamHello hello;
+    hello.mutable_share()->set_channel(channel);
+    return hello;
+}
+
+v1::StreamHello helloConnectTcp(const std::string& address, std::uint16_t port)
+{
+    v1::StreamHello hello;
+    auto* tcp = hello.mutable_connect()->mutable_tcp();
+    tcp->set_address(address);
+    tcp->set_port(port);
+    return hello;
+}
+
+}  // namespace slipway
