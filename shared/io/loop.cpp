@@ -42,6 +42,7 @@ tl::unexpected<Error> failUv(std::string_view what, int uvError)
 
 Loop::Loop()
 {
+    ignoreBrokenPipes();
     CHECK(uv_loop_init(&m_loop) == 0);
     m_wakeUp.reset(new uv_async_t{});
     CHECK(uv_async_init(&m_loop, m_wakeUp.get(), [](uv_async_t* handle) {

@@ -32,6 +32,10 @@ using UvHandle = std::unique_ptr<T, UvCloser<T>>;
 // "bind: address in use" and its code, from one of libuv's negative numbers.
 tl::unexpected<Error> failUv(std::string_view what, int uvError);
 
+// A write to a stream whose peer has gone is an error of that write, never the signal that ends the
+// process: every Loop sees to that.
+void ignoreBrokenPipes();
+
 class Loop {
 public:
     Loop();

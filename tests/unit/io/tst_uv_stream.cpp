@@ -1,0 +1,108 @@
+// The contracts of ByteStream, Listener and Connecting over real sockets.
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <QtTest>
+
+#include "shared/io/uv_stream.h"
+#include "tests/support/run_until.h"
+
+using namespace slipway;
+using slipway::test::runUntil;
+
+class TestUvStream : public QObject {
+    Q_OBJECT
+
+private slots:
+    void neverCallsBackInsideTheCall()
+    {
+        Loop loop;
+        int fds[2];
+        QCOMPARE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+        Descriptor peer(fds[1]);
+        StreamPtr stream = *adoptSocket(loop, Descriptor(fds[0]));
+        QCOMPARE(::write(peer.get(), "hi", 2), ssize_t{2});
+        bool inside = true;
+        std::string text;
+        bool written = false;
+        stream->read([&](Result<ByteStream::Bytes> data) {
+            QVERIFY(!inside);
+            text = textOf(*data);
+        });
+        stream->write(bytesOf("ho"), [&](Result<> done) {
+            QVERIFY(!inside);
+            QVERIFY(done.has_value());
+            written = true;
+        });
+        inside = false;
+        QVERIFY(runUntil(loop, [&] { return written && !text.empty(); }));
+        QCOMPARE(text, std::string("hi"));
+    }
+
+    void aDestroyedStreamIsSilent()
+    {
+        Loop loop;
+        int fds[2];
+        QCOMPARE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+        Descriptor peer(fds[1]);
+        StreamPtr stream = *adoptSocket(loop, Descriptor(fds[0]));
+        std::string big(8u << 20, 'x');
+        bool called = false;
+        stream->read([&](Result<ByteStream::Bytes>) { called = true; });
+        stream->write(bytesOf(big), [&](Result<>) { called = true; });
+        stream.reset();
+        QCOMPARE(::write(peer.get(), "x", 1), ssize_t{-1});  // It is closed already.
+        runUntil(loop, [] { return false; }, std::chrono::milliseconds(30));
+        QVERIFY(!called);
+    }
+
+    void givesTheSocketTheModeAskedForAndReplacesAStaleFile()
+    {
+        QTemporaryDir dir;
+        std::filesystem::path path = (dir.path() + "/s.sock").toStdString();
+        QFile stale(QString::fromStdString(path.string()));
+        QVERIFY(stale.open(QFile::WriteOnly));
+        stale.close();
+        Loop loop;
+        StreamPtr server;
+        auto listener = listenUnix(loop, path, 0600, [&](StreamPtr s) { server = std::move(s); });
+        QVERIFY2(listener.has_value(), listener ? "" : listener.error().message.c_str());
+        struct stat status {};
+        QCOMPARE(::stat(path.c_str(), &status), 0);
+        QCOMPARE(int(status.st_mode & 07777), 0600);
+        StreamPtr client;
+        auto connecting = connectUnix(loop, path, [&](Result<StreamPtr> s) { client = *std::move(s); });
+        QVERIFY(runUntil(loop, [&] { return client && server; }));
+        listener->reset();
+        QVERIFY(runUntil(loop, [&] { return !std::filesystem::exists(path); }));
+    }
+
+    void namesTheAddressThatIsTaken()
+    {
+        Loop loop;
+        auto first = listenTcp(loop, "127.0.0.1", 0, [](StreamPtr) {});
+        QVERIFY(first.has_value());
+        auto second = listenTcp(loop, "127.0.0.1", (*first)->port(), [](StreamPtr) {});
+        QVERIFY(!second.has_value());
+        QCOMPARE(second.error().code, Code::AlreadyExists);
+        QVERIFY(second.error().message.find("bind 127.0.0.1:" + std::to_string((*first)->port())) == 0);
+    }
+
+    void saysWhomItCouldNotReach()
+    {
+        Loop loop;
+        Result<StreamPtr> outcome;
+        bool done = false;
+        auto connecting = connectUnix(loop, "/nonexistent/x.sock", [&](Result<StreamPtr> s) {
+            outcome = std::move(s);
+            done = true;
+        });
+        QVERIFY(runUntil(loop, [&] { return done; }));
+        QVERIFY(!outcome.has_value());
+        QVERIFY(outcome.error().message.find("connect to /nonexistent/x.sock") == 0);
+    }
+};
+
+QTEST_GUILESS_MAIN(TestUvStream)
+#include "tst_uv_stream.moc"
