@@ -1,9 +1,10 @@
-// The only starter of child processes: what to run, what it inherits, and how one learns of its end.
+// The only starter of child processes: what to run, what it inherits, and how one learns of its
+// end.
 //
-// A child inherits its three standard streams and what Command::fds names; every other descriptor of
-// ours is closed in it, also those that a library opened without close-on-exec. Its signal mask is empty
-// and no signal is ignored in it. It is reaped by its own pid, so any number of these may live in one
-// process, and nothing may call waitpid(-1) there.
+// A child inherits its three standard streams and what Command::fds names; every other descriptor
+// of ours is closed in it, also those that a library opened without close-on-exec. Its signal mask
+// is empty and no signal is ignored in it. It is reaped by its own pid, so any number of these may
+// live in one process, and nothing may call waitpid(-1) there.
 #pragma once
 
 #include <chrono>
@@ -40,12 +41,13 @@ struct Command {
     std::filesystem::path workDir;                                  // Empty: ours.
 
     using Input = std::variant<Discard, Inherit, int, std::string>;  // int: a descriptor of ours.
-    using Sink = std::variant<Discard, Inherit, int, std::filesystem::path>;  // A path: appended to.
+    using Sink =
+        std::variant<Discard, Inherit, int, std::filesystem::path>;  // A path: appended to.
     Input input;  // A string is given through a pipe, at most kMaxInputBytes.
     Sink out;     // run() and startRun() take out and err for themselves.
     Sink err;
 
-    bool newSession = false;          // setsid: no terminal's hang-up or ^C reaches it.
+    bool newSession = false;  // setsid: no terminal's hang-up or ^C reaches it.
     std::vector<InheritedFd> fds;
     std::vector<std::filesystem::path> cgroups;  // Folders that it joins before the program begins.
 };
@@ -66,8 +68,8 @@ private:
     std::function<void()> m_ended;
 };
 
-// A child of ours. Destroying it leaves the process alone: it goes on, and is reaped by whoever inherits
-// it. So keep it, or be about to end.
+// A child of ours. Destroying it leaves the process alone: it goes on, and is reaped by whoever
+// inherits it. So keep it, or be about to end.
 class Child {
 public:
     // Once it returns, the program itself is running: an exec that failed is the error.
@@ -81,11 +83,11 @@ public:
     void terminate() const;
     void kill() const;
 
-    // At most once: the child is reaped, and `ended` gets its exit code. Replaces wait().
+    // At most once: the child is reaped, and `ended` gets its exit code. It may destroy the child.
     void onExit(Loop& loop, std::function<void(int exitCode)> ended);
 
-    // Blocks until it has ended, and reaps it.
-    int wait() const;
+    // Blocks until it has ended, and reaps it. Silences onExit().
+    int wait();
 
 private:
     Child(pid_t pid, Descriptor pidfd);
@@ -102,8 +104,8 @@ struct Output {
 };
 inline constexpr std::size_t kMaxOutputBytes = 16u << 20;  // Each; what is more is dropped.
 
-// Runs a short tool to its end, blocking. An error means that it did not start, or was killed because
-// it took longer than `timeout`; what its exit code means is the caller's to say.
+// Runs a short tool to its end, blocking. An error means that it did not start, or was killed
+// because it took longer than `timeout`; what its exit code means is the caller's to say.
 Result<Output> run(const Command& command, std::chrono::milliseconds timeout);
 
 // The same, where anything but exit code 0 is an error that quotes what the tool wrote.
@@ -115,7 +117,8 @@ public:
     virtual ~Running() = default;
 };
 using RunDone = std::function<void(Result<Output>)>;
-using OutLine = std::function<void(const std::string& line)>;  // Of its standard output, as it comes.
+using OutLine =
+    std::function<void(const std::string& line)>;  // Of its standard output, as it comes.
 std::unique_ptr<Running> startRun(Loop& loop, const Command& command,
                                   std::chrono::milliseconds timeout, RunDone done,
                                   OutLine onLine = {});
