@@ -28,6 +28,7 @@ struct Home {
     std::filesystem::path runDir() const { return root / "run"; }
     std::filesystem::path bridgeSocket() const { return runDir() / "bridge.sock"; }
     std::filesystem::path bridgeLock() const { return runDir() / "bridge.lock"; }
+    std::filesystem::path desktopLock() const { return runDir() / "desktop.lock"; }
     std::filesystem::path machineFile() const { return runDir() / "machine.json"; }
     std::filesystem::path tokenFile() const { return runDir() / "token"; }
     std::filesystem::path tunnelDir() const { return runDir() / "tunnel"; }
