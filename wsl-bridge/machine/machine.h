@@ -13,10 +13,9 @@
 #include "shared/io/loop.h"
 #include "shared/paths/home.h"
 #include "shared/tunnel/dialer.h"
+#include "wsl-bridge/settings/settings.h"
 
 namespace slipway {
-
-enum class FilesMode { Direct, Fuse };
 
 struct MachineNote {
     std::string text;
