@@ -1,0 +1,114 @@
+// A connection that HTTP is read from: bytes can be put back, heads and bodies taken off it.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "shared/http/body.h"
+#include "shared/io/byte_stream.h"
+#include "shared/io/loop.h"
+
+namespace slipway::http {
+
+// A stream whose last bytes can be given back, and that can be watched for its end while nobody reads.
+// Holds no more than the one buffer of the stream below.
+class HttpStream final : public ByteStream {
+public:
+    HttpStream(Loop& loop, StreamPtr below);
+
+    void read(ReadDone done) override;
+    void write(Bytes data, WriteDone done) override;
+    void closeWrite() override;
+
+    // The next read() gives these; a tail of what the last one gave.
+    void unread(Bytes tail);
+    // Nobody wants the outcome of the read or watch under way any more; its bytes are kept for the next.
+    void forget()
+    {
+        m_wanted = nullptr;
+        m_ended = nullptr;
+    }
+    // Calls `ended` once if the peer ends or breaks the connection before it sends more bytes: what
+    // came is kept, and the next read() gives it. Until that read(), or forget().
+    void watch(std::function<void(Result<>)> ended);
+
+private:
+    void readBelow();
+    void arrived(Result<Bytes> data);
+    void deliverLater();
+
+    Loop& m_loop;
+    StreamPtr m_below;
+    Alive m_alive;
+    ReadDone m_wanted;
+    std::function<void(Result<>)> m_ended;
+    Bytes m_kept;
+    Result<> m_failure;
+    bool m_reading = false;  // Of the stream below.
+    bool m_atEnd = false;    // Of the stream below: kept for every later read.
+};
+
+// Reads one head. ResourceExhausted if it is longer than kMaxHeadBytes. Destroying it gives up.
+class HeadReader {
+public:
+    // An empty text is an orderly end before the first byte.
+    using Done = std::function<void(Result<std::string>)>;
+
+    HeadReader(HttpStream& from, Done done);
+    ~HeadReader();
+
+private:
+    void more();
+    void arrived(ByteStream::Bytes bytes);
+    void finish(Result<std::string> head);
+
+    HttpStream& m_from;
+    Done m_done;
+    std::string m_text;
+};
+
+// Moves one body unread, its framing included. Destroying it gives up; a write may then still be under
+// way. Both streams outlive it.
+class BodyPump {
+public:
+    using Done = std::function<void(Result<>)>;
+
+    BodyPump(HttpStream& from, ByteStream& to, BodyScanner scanner, Done done);
+    ~BodyPump();
+    void start();
+
+private:
+    void finish(Result<> result);
+
+    HttpStream& m_from;
+    ByteStream& m_to;
+    BodyScanner m_scanner;
+    Done m_done;
+    Alive m_alive;
+};
+
+// Takes one body into memory, framing and all, up to a limit. The framing is neither None nor
+// UntilClose. Destroying it gives up.
+class BodyCollector {
+public:
+    struct Body {
+        std::string raw;      // What came so far.
+        BodyScanner scanner;  // done(), or the limit was reached and the rest is still to be read.
+    };
+    using Done = std::function<void(Result<Body>)>;
+
+    BodyCollector(HttpStream& from, Framing framing, std::size_t limit, Done done);
+    ~BodyCollector();
+    void start();
+
+private:
+    void arrived(ByteStream::Bytes bytes);
+    void finish(Result<Body> body);
+
+    HttpStream& m_from;
+    std::size_t m_limit;
+    Body m_body;
+    Done m_done;
+};
+
+}  // namespace slipway::http
