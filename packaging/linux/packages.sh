@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # The packages Slipway needs, sourced by packaging/quickstart and tests/run. See the file beside this one.
 
 packages_file=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/packages

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # A private apt for one Debian suite, sourced by the scripts that unpack packages without installing
 # them. Its sources are the host's own with the suite's name replaced: whatever mirror or proxy the
 # host uses is used here too, and the host's lists and package state are never touched.
