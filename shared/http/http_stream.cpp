@@ -134,6 +134,7 @@ void BodyPump::start()
         if (!length) return finish(tl::unexpected(length.error()));
         if (*length < data->size()) m_from.unread(data->subspan(*length));
         m_to.write(data->first(*length), m_alive.wrap([this](Result<> written) {
+            m_writeFailed = !written;
             if (!written || m_scanner.done()) return finish(std::move(written));
             start();
         }));

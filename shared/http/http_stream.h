@@ -28,6 +28,8 @@ public:
         m_wanted = nullptr;
         m_ended = nullptr;
     }
+    // Nothing is waiting to be read, as far as is known.
+    bool quiet() const { return m_kept.empty() && !m_atEnd; }
     // Calls `ended` once if the peer ends or breaks the connection before it sends more bytes: what
     // came is kept, and the next read() gives it. Until that read(), or forget().
     void watch(std::function<void(Result<>)> ended);
@@ -77,6 +79,8 @@ public:
     ~BodyPump();
     void start();
 
+    bool writeFailed() const { return m_writeFailed; }  // And not the read, or the framing.
+
 private:
     void finish(Result<> result);
 
@@ -84,6 +88,7 @@ private:
     ByteStream& m_to;
     BodyScanner m_scanner;
     Done m_done;
+    bool m_writeFailed = false;
     Alive m_alive;
 };
 

@@ -1,0 +1,48 @@
+// What the proxy does to the few calls that are not relayed unread.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "shared/http/head.h"
+#include "shared/io/loop.h"
+#include "wsl-bridge/engine/api_call.h"
+#include "wsl-bridge/engine/proxy_context.h"
+
+namespace slipway {
+
+// One request and its answer. Destroying it silences it.
+class ApiEdits {
+public:
+    // Larger bodies of containers/create are refused, larger answers relayed as they are.
+    static constexpr std::size_t kMaxHeldBytes = 16u << 20;
+
+    ApiEdits(ProxyContext& context, const http::RequestHead& head);
+
+    bool holdsRequest() const { return m_call == ApiCall::ContainerCreate; }
+
+    // Before the request goes on: `body` is what was held. Gives the body for the engine, or the refusal.
+    using Prepared = std::function<void(Result<std::string>)>;
+    void prepare(std::string body, Prepared prepared);
+
+    bool holdsAnswer(const http::ResponseHead& answer) const;
+    std::string editAnswer(const http::ResponseHead& answer, std::string body);
+
+    void answered(const http::ResponseHead& answer);  // Once the client has it.
+
+private:
+    void grantNext(std::size_t index);
+    void remember(const std::string& createAnswer);
+
+    ProxyContext& m_context;
+    ApiCall m_call;
+    Prepared m_prepared;
+    std::string m_body;
+    std::vector<BindRecord> m_binds;
+    std::vector<std::filesystem::path> m_hostPaths;
+    Alive m_alive;
+};
+
+}  // namespace slipway

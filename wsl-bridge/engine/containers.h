@@ -1,0 +1,68 @@
+// What the engine's containers are called, where they are reached and which host folders they use.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "shared/core/error.h"
+#include "shared/io/loop.h"
+#include "wsl-bridge/engine/bind_records.h"
+#include "wsl-bridge/engine/engine_client.h"
+
+namespace slipway {
+
+struct ContainerSeen {
+    std::string id;
+    std::string name;
+    bool running = false;
+    std::vector<std::string> addresses;    // In the machine's networks.
+    std::vector<std::string> hostFolders;  // As the user spelled them.
+};
+
+// From the answer of containers/json?all=1.
+Result<std::vector<ContainerSeen>> parseContainers(std::string_view json, const BindRecords& records);
+
+// The list as last seen, and the means to see it anew.
+class Containers {
+public:
+    Containers(Loop& loop, BindRecords& records);
+
+    void setDialer(Dialer* dialer);  // Null: there is no engine, and so no container.
+
+    // Asks the engine; a call while a question is under way asks once more after it, so that what
+    // happened before the call is seen. `changed` is called after an answer that differs.
+    void refresh();
+    std::function<void()> changed;
+
+    const std::vector<ContainerSeen>& all() const { return m_all; }
+    std::size_t running() const;
+    std::map<std::string, std::vector<std::string>> folders() const;  // In use: path to names, running.
+
+    // After a new look; an empty name if no running container has the address. Fits PortTable::NameOf.
+    void nameOf(const std::string& address, std::function<void(std::string)> done);
+
+private:
+    struct Waiting {
+        std::string address;
+        std::function<void(std::string)> done;
+    };
+    void ask();
+    void answered(Result<std::string> answer);
+    std::string nameNow(const std::string& address) const;
+
+    Loop& m_loop;
+    BindRecords& m_records;
+    Dialer* m_dialer = nullptr;
+    EngineQuestionPtr m_question;
+    std::uint64_t m_moment = 0;  // Of the question, as m_records counts.
+    bool m_again = false;
+    std::vector<ContainerSeen> m_all;
+    std::vector<Waiting> m_waiting;      // For the answer of the question under way.
+    std::vector<Waiting> m_waitingNext;  // For the one after it.
+    Alive m_alive;
+};
+
+}  // namespace slipway

@@ -1,0 +1,72 @@
+#include "wsl-bridge/engine/endpoint.h"
+
+#include "shared/core/log.h"
+#include "wsl-bridge/engine/json_text.h"
+#include "wsl-bridge/engine/socket_owner.h"
+
+namespace slipway {
+namespace {
+
+constexpr int kOwnerOnly = 0600;
+
+// Whether /info says that the engine is in no swarm.
+bool outOfSwarm(const std::string& info)
+{
+    auto json = JsonText::scan(info);
+    auto swarm = json ? json->member(json->root(), "Swarm") : std::nullopt;
+    auto state = swarm ? json->member(*swarm, "LocalNodeState") : std::nullopt;
+    return state && json->string(*state) == "inactive";
+}
+
+}  // namespace
+
+Endpoint::Endpoint(Loop& loop, ProxyOptions options)
+    : m_loop(loop), m_context{loop, options, BindRecords(options.recordsDir), {}, {}, {}},
+      m_containers(loop, m_context.records)
+{
+    m_context.engine.reason = "stopped";
+    m_context.containersChanged = [this] { m_containers.refresh(); };
+    m_context.swarmChanged = [this] { restoreAfterSwarm(); };
+}
+
+Endpoint::~Endpoint() = default;
+
+Result<std::unique_ptr<Endpoint>> Endpoint::listen(Loop& loop, ProxyOptions options)
+{
+    auto endpoint = std::unique_ptr<Endpoint>(new Endpoint(loop, options));
+    TRY(endpoint->m_listener,
+        listenUnix(loop, options.endpointSocket, kOwnerOnly,
+                   [self = endpoint.get()](StreamPtr client) { self->serve(std::move(client)); }));
+    TRY_VOID(giveSocketTo(options.endpointSocket, options.user));
+    return endpoint;
+}
+
+void Endpoint::setEngine(EngineAvailability engine)
+{
+    m_context.engine = std::move(engine);
+    m_containers.setDialer(m_context.engine.dialer);
+    for (auto& proxy : m_proxies) proxy->engineChanged();
+}
+
+void Endpoint::serve(StreamPtr client)
+{
+    auto place = m_proxies.emplace(m_proxies.end());
+    *place = std::make_unique<HttpProxy>(m_context, std::move(client),
+                                         [this, place] { m_proxies.erase(place); });
+    (*place)->start();
+}
+
+void Endpoint::restoreAfterSwarm()
+{
+    if (!m_context.options.setLiveRestore || !m_context.engine.dialer) return;
+    m_swarmQuestion = EngineClient(m_loop, *m_context.engine.dialer)
+                          .get("/info", [this](Result<std::string> info) {
+        if (!info) return log::warn("endpoint: {}", info.error().message);
+        if (!outOfSwarm(*info)) return;
+        m_context.options.setLiveRestore(true, [](Result<> set) {
+            if (!set) log::warn("endpoint: live-restore after a swarm: {}", set.error().message);
+        });
+    });
+}
+
+}  // namespace slipway

@@ -1,0 +1,343 @@
+// Theory of operation. One pass checks the whole text with a stack of open brackets (no recursion, so no
+// depth can exhaust ours). After that every walk may trust the text: a value is skipped by counting
+// brackets outside of strings, names are found by walking one object, and nothing is kept but places.
+// Edits replace exactly the bytes of the values they name; everything else goes through untouched.
+#include "wsl-bridge/engine/json_text.h"
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+
+namespace slipway {
+namespace {
+
+constexpr std::size_t kMaxDepth = 10000;  // encoding/json's own limit.
+
+bool isBlank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+bool isDigit(char c) { return c >= '0' && c <= '9'; }
+
+int hexValue(char c)
+{
+    if (isDigit(c)) return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    return -1;
+}
+
+std::size_t skipBlanks(std::string_view text, std::size_t at)
+{
+    while (at < text.size() && isBlank(text[at])) ++at;
+    return at;
+}
+
+// The place after the string, number or word that begins at `at`; none if it is malformed.
+std::optional<std::size_t> endOfString(std::string_view text, std::size_t at)
+{
+    for (++at; at < text.size(); ++at) {
+        unsigned char c = static_cast<unsigned char>(text[at]);
+        if (c == '"') return at + 1;
+        if (c < 0x20) return std::nullopt;
+        if (c != '\\') continue;
+        if (++at >= text.size()) return std::nullopt;
+        if (text[at] == 'u') {
+            for (int digit = 0; digit < 4; ++digit)
+                if (++at >= text.size() || hexValue(text[at]) < 0) return std::nullopt;
+        } else if (std::string_view("\"\\/bfnrt").find(text[at]) == std::string_view::npos) {
+            return std::nullopt;
+        }
+    }
+    return std::nullopt;
+}
+
+std::optional<std::size_t> endOfNumber(std::string_view text, std::size_t at)
+{
+    auto digits = [&] {
+        std::size_t first = at;
+        while (at < text.size() && isDigit(text[at])) ++at;
+        return at > first;
+    };
+    auto is = [&](char c) { return at < text.size() && text[at] == c; };
+    if (is('-')) ++at;
+    if (is('0'))
+        ++at;
+    else if (!digits())
+        return std::nullopt;
+    if (is('.')) {
+        ++at;
+        if (!digits()) return std::nullopt;
+    }
+    if (is('e') || is('E')) {
+        ++at;
+        if (is('+') || is('-')) ++at;
+        if (!digits()) return std::nullopt;
+    }
+    return at;
+}
+
+std::optional<std::size_t> endOfScalar(std::string_view text, std::size_t at)
+{
+    if (at >= text.size()) return std::nullopt;
+    if (text[at] == '"') return endOfString(text, at);
+    for (std::string_view word : {"true", "false", "null"})
+        if (text.substr(at).starts_with(word)) return at + word.size();
+    return endOfNumber(text, at);
+}
+
+// The place after a value in a text that is known to be valid.
+std::size_t endOfValue(std::string_view text, std::size_t at)
+{
+    std::size_t depth = 0;
+    do {
+        char c = text[at];
+        if (c == '{' || c == '[') {
+            ++depth;
+            ++at;
+        } else if (c == '}' || c == ']') {
+            --depth;
+            ++at;
+        } else if (c == ',' || c == ':' || isBlank(c)) {
+            ++at;
+        } else {
+            at = *endOfScalar(text, at);
+        }
+    } while (depth > 0);
+    return at;
+}
+
+// Checks one document. A loop over "what may come next" instead of recursion.
+class Validator {
+public:
+    explicit Validator(std::string_view text) : m_text(text) {}
+
+    std::optional<JsonSpan> run()
+    {
+        std::size_t begin = skipBlanks(m_text, 0);
+        m_at = begin;
+        do {
+            if (!value()) return std::nullopt;
+        } while (!m_open.empty());
+        if (skipBlanks(m_text, m_at) != m_text.size()) return std::nullopt;
+        return JsonSpan{begin, m_at};
+    }
+
+private:
+    // One scalar or opening bracket, then all the closing brackets and the comma that follow it.
+    bool value()
+    {
+        if (!m_open.empty() && m_open.back() == '{' && !name()) return false;
+        m_at = skipBlanks(m_text, m_at);
+        if (m_at >= m_text.size()) return false;
+        if (m_text[m_at] == '{' || m_text[m_at] == '[') {
+            if (m_open.size() >= kMaxDepth) return false;
+            m_open.push_back(m_text[m_at++]);
+            m_at = skipBlanks(m_text, m_at);
+            if (!closes()) return m_at < m_text.size();
+        } else {
+            auto end = endOfScalar(m_text, m_at);
+            if (!end) return false;
+            m_at = *end;
+        }
+        return afterValue();
+    }
+
+    bool name()
+    {
+        m_at = skipBlanks(m_text, m_at);
+        if (m_at >= m_text.size() || m_text[m_at] != '"') return false;
+        auto end = endOfString(m_text, m_at);
+        if (!end) return false;
+        m_at = skipBlanks(m_text, *end);
+        if (m_at >= m_text.size() || m_text[m_at] != ':') return false;
+        ++m_at;
+        return true;
+    }
+
+    bool afterValue()
+    {
+        while (!m_open.empty()) {
+            std::size_t next = skipBlanks(m_text, m_at);
+            if (next >= m_text.size()) return false;
+            m_at = next;
+            if (m_text[m_at] == ',') return ++m_at, true;
+            if (!closes()) return false;
+        }
+        return true;
+    }
+
+    bool closes()
+    {
+        if (m_at >= m_text.size() || m_text[m_at] != (m_open.back() == '{' ? '}' : ']')) return false;
+        m_open.pop_back();
+        ++m_at;
+        return true;
+    }
+
+    std::string_view m_text;
+    std::string m_open;
+    std::size_t m_at = 0;
+};
+
+void appendUtf8(std::string& text, unsigned code)
+{
+    if (code < 0x80) {
+        text += static_cast<char>(code);
+    } else if (code < 0x800) {
+        text += static_cast<char>(0xc0 | code >> 6);
+        text += static_cast<char>(0x80 | (code & 0x3f));
+    } else if (code < 0x10000) {
+        text += static_cast<char>(0xe0 | code >> 12);
+        text += static_cast<char>(0x80 | (code >> 6 & 0x3f));
+        text += static_cast<char>(0x80 | (code & 0x3f));
+    } else {
+        text += static_cast<char>(0xf0 | code >> 18);
+        text += static_cast<char>(0x80 | (code >> 12 & 0x3f));
+        text += static_cast<char>(0x80 | (code >> 6 & 0x3f));
+        text += static_cast<char>(0x80 | (code & 0x3f));
+    }
+}
+
+unsigned hex4(std::string_view digits)
+{
+    unsigned value = 0;
+    for (char c : digits.substr(0, 4)) value = value * 16 + static_cast<unsigned>(hexValue(c));
+    return value;
+}
+
+// `at` stands on the first digit of \uXXXX, and on the last one used afterwards. A surrogate without its
+// other half becomes U+FFFD, as in Go.
+unsigned unescapeUnicode(std::string_view text, std::size_t& at)
+{
+    unsigned code = hex4(text.substr(at));
+    at += 3;
+    if (code < 0xd800 || code > 0xdfff) return code;
+    std::string_view next = text.substr(at + 1);
+    if (code < 0xdc00 && next.starts_with("\\u")) {
+        unsigned low = hex4(next.substr(2));
+        if (low >= 0xdc00 && low <= 0xdfff) {
+            at += 6;
+            return 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+        }
+    }
+    return 0xfffd;
+}
+
+std::string unescape(std::string_view text)
+{
+    std::string plain;
+    for (std::size_t at = 0; at < text.size(); ++at) {
+        if (text[at] != '\\') {
+            plain += text[at];
+            continue;
+        }
+        switch (text[++at]) {
+            case 'b': plain += '\b'; break;
+            case 'f': plain += '\f'; break;
+            case 'n': plain += '\n'; break;
+            case 'r': plain += '\r'; break;
+            case 't': plain += '\t'; break;
+            case 'u': appendUtf8(plain, unescapeUnicode(text, ++at)); break;
+            default: plain += text[at];
+        }
+    }
+    return plain;
+}
+
+bool equalWithoutCase(std::string_view a, std::string_view b)
+{
+    auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+    return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                      [&](char x, char y) { return lower(x) == lower(y); });
+}
+
+}  // namespace
+
+std::optional<JsonText> JsonText::scan(std::string_view text)
+{
+    auto root = Validator(text).run();
+    if (!root) return std::nullopt;
+    JsonText json(text);
+    json.m_root = *root;
+    return json;
+}
+
+void JsonText::forEachMember(JsonSpan object,
+                             const std::function<void(JsonSpan, JsonSpan)>& seen) const
+{
+    if (m_text[object.begin] != '{') return;
+    std::size_t at = skipBlanks(m_text, object.begin + 1);
+    while (m_text[at] != '}') {
+        JsonSpan name{at, *endOfString(m_text, at)};
+        at = skipBlanks(m_text, skipBlanks(m_text, name.end) + 1);
+        JsonSpan value{at, endOfValue(m_text, at)};
+        seen(name, value);
+        at = skipBlanks(m_text, value.end);
+        if (m_text[at] == ',') at = skipBlanks(m_text, at + 1);
+    }
+}
+
+std::vector<JsonSpan> JsonText::members(JsonSpan object, std::string_view name) const
+{
+    std::vector<JsonSpan> found;
+    forEachMember(object, [&](JsonSpan key, JsonSpan value) {
+        if (equalWithoutCase(*string(key), name)) found.push_back(value);
+    });
+    return found;
+}
+
+std::optional<JsonSpan> JsonText::member(JsonSpan object, std::string_view name) const
+{
+    auto found = members(object, name);
+    if (found.empty()) return std::nullopt;
+    return found.back();
+}
+
+std::vector<JsonSpan> JsonText::elements(JsonSpan array) const
+{
+    std::vector<JsonSpan> found;
+    if (m_text[array.begin] != '[') return found;
+    std::size_t at = skipBlanks(m_text, array.begin + 1);
+    while (m_text[at] != ']') {
+        found.push_back({at, endOfValue(m_text, at)});
+        at = skipBlanks(m_text, found.back().end);
+        if (m_text[at] == ',') at = skipBlanks(m_text, at + 1);
+    }
+    return found;
+}
+
+std::optional<std::string> JsonText::string(JsonSpan value) const
+{
+    if (m_text[value.begin] != '"') return std::nullopt;
+    return unescape(m_text.substr(value.begin + 1, value.end - value.begin - 2));
+}
+
+std::string toJsonString(std::string_view text)
+{
+    std::string json = "\"";
+    for (char c : text) {
+        if (c == '"' || c == '\\')
+            (json += '\\') += c;
+        else if (static_cast<unsigned char>(c) < 0x20)
+            json += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+        else
+            json += c;
+    }
+    return json += '"';
+}
+
+std::string withEdits(std::string_view text, std::vector<JsonEdit> edits)
+{
+    std::sort(edits.begin(), edits.end(), [](const JsonEdit& a, const JsonEdit& b) {
+        return a.where.begin < b.where.begin;
+    });
+    std::string edited;
+    std::size_t at = 0;
+    for (const JsonEdit& edit : edits) {
+        edited += text.substr(at, edit.where.begin - at);
+        edited += edit.replacement;
+        at = edit.where.end;
+    }
+    return edited += text.substr(at);
+}
+
+}  // namespace slipway

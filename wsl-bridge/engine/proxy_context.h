@@ -1,0 +1,38 @@
+// What all proxies of one endpoint share.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <functional>
+
+#include "shared/io/loop.h"
+#include "shared/paths/home.h"
+#include "wsl-bridge/engine/bind_records.h"
+#include "wsl-bridge/engine/engine_reach.h"
+
+namespace slipway {
+
+struct ProxyOptions {
+    using Done = std::function<void(Result<>)>;
+
+    User user;                            // Whose the socket, and the folders that binds create, are.
+    std::filesystem::path endpointSocket;
+    std::filesystem::path recordsDir;     // Keeps host paths as users spelled them.
+    std::chrono::milliseconds wait{10000};  // For an engine that starts, or is being restarted.
+
+    // Called for each host path before the container that binds it is created. May be empty.
+    std::function<void(const std::filesystem::path& hostPath, Done)> grant;
+    // Called with false before a swarm is entered, with true when the engine is in none. May be empty.
+    std::function<void(bool enabled, Done)> setLiveRestore;
+};
+
+struct ProxyContext {
+    Loop& loop;
+    ProxyOptions options;
+    BindRecords records;
+    EngineAvailability engine;
+    std::function<void()> containersChanged;  // The engine answered a call that may change them.
+    std::function<void()> swarmChanged;
+};
+
+}  // namespace slipway
