@@ -1,0 +1,197 @@
+// Theory of operation. A lease is one claim of dockerd's port proxy. It is bound at once, so that dockerd
+// learns the truth before it starts the container; finding out who holds a taken port may need the
+// engine's list of containers, so the answer comes later. A lease goes through these states:
+//
+//   claim -> Bound                 until withdraw() or the table's end
+//         -> refused               forgotten, as the container does not start
+//         -> refused, restated     kept for the status, as its container runs on without the port
+//         -> Empty                 "::" on a host without IPv6: accepted, nothing bound
+#include "wsl-bridge/ports/port_table.h"
+
+#include <fmt/format.h>
+
+#include "shared/core/log.h"
+#include "wsl-bridge/ports/port_holder.h"
+
+namespace slipway {
+
+struct PortTable::Lease {
+    v1::PortClaim claim;
+    bool restated = false;
+    TcpTarget host;
+    std::unique_ptr<PublishedPort> port;  // Null: refused, or nothing to bind.
+    std::string container;
+    bool asked = false;  // For the container's name.
+    std::chrono::system_clock::time_point since;
+    Refusal refusal;
+};
+
+namespace {
+
+bool sameTuple(const v1::PortClaim& a, const v1::PortClaim& b)
+{
+    return a.protocol() == b.protocol() && a.host_address() == b.host_address() &&
+           a.host_port() == b.host_port() && a.container_address() == b.container_address() &&
+           a.container_port() == b.container_port();
+}
+
+TcpTarget hostSide(const v1::PortClaim& claim, DefaultAddress wanted)
+{
+    auto port = static_cast<std::uint16_t>(claim.host_port());
+    if (wanted == DefaultAddress::Loopback) {
+        if (claim.host_address() == "0.0.0.0") return {"127.0.0.1", port};
+        if (claim.host_address() == "::") return {"::1", port};
+    }
+    return {claim.host_address(), port};
+}
+
+std::string nameOf(const TcpTarget& host)
+{
+    bool ipv6 = host.address.find(':') != std::string::npos;
+    return ipv6 ? fmt::format("[{}]:{}", host.address, host.port)
+                : fmt::format("{}:{}", host.address, host.port);
+}
+
+}  // namespace
+
+PortTable::PortTable(Loop& loop, Dialer& dialer, Options options)
+    : m_loop(loop), m_dialer(dialer), m_options(std::move(options))
+{
+}
+
+PortTable::~PortTable() = default;
+
+void PortTable::claim(std::uint64_t id, const v1::PortClaim& claim, bool restated, Decided decided)
+{
+    if (auto known = m_leases.find(id); known != m_leases.end()) {
+        if (sameTuple(known->second->claim, claim) && known->second->refusal.reason.empty())
+            return decide(id, {}, decided);
+        m_leases.erase(known);
+    }
+    auto lease = std::make_unique<Lease>();
+    lease->claim = claim;
+    lease->restated = restated;
+    lease->host = hostSide(claim, m_options.defaultAddress);
+    lease->since = std::chrono::system_clock::now();
+    Result<> bound = bind(*lease);
+    TcpTarget host = lease->host;
+    m_leases[id] = std::move(lease);
+    if (bound) return decide(id, {}, decided);
+    if (bound.error().code == Code::AlreadyExists) return explainHolder(id, host, decided);
+    decide(id, refusalOf(host, bound.error()), decided);
+}
+
+Result<> PortTable::bind(Lease& lease)
+{
+    const v1::PortClaim& claim = lease.claim;
+    if (claim.protocol() != "tcp")
+        return fail(Code::Unimplemented, fmt::format("only TCP ports are published in this version, not "
+                                                     "{}",
+                                                     claim.protocol()));
+    if (claim.host_port() > 0xffff || claim.container_port() == 0 || claim.container_port() > 0xffff)
+        return fail(Code::InvalidArgument, "not a port");
+    auto port = PublishedPort::bind(
+        m_loop, m_dialer, lease.host,
+        {claim.container_address(), static_cast<std::uint16_t>(claim.container_port())});
+    if (port) {
+        lease.port = std::move(*port);
+        return {};
+    }
+    bool noSuchAddress =  // EADDRNOTAVAIL; EAFNOSUPPORT where the kernel was built without IPv6.
+        port.error().code == Code::InvalidArgument || port.error().code == Code::Unknown;
+    if (claim.host_address() == "::" && noSuchAddress) {
+        log::info("ports: {}: this host has no IPv6, nothing bound", nameOf(lease.host));
+        return {};
+    }
+    return tl::unexpected(port.error());
+}
+
+PortTable::Refusal PortTable::refusalOf(const TcpTarget& host, const Error& error) const
+{
+    if (error.code == Code::PermissionDenied && host.port < firstUnprivilegedPort()) {
+        std::string remedy = remedyForLowPort(host.port);
+        return {fmt::format("bind {}: ports below {} need a right that Slipway lacks; {}", nameOf(host),
+                            firstUnprivilegedPort(), remedy),
+                remedy};
+    }
+    if (error.code == Code::Unimplemented) return {error.message, "publish a TCP port"};
+    return {error.message, "publish another port or address, then start the container again"};
+}
+
+void PortTable::explainHolder(std::uint64_t id, const TcpTarget& host, const Decided& decided)
+{
+    auto refuse = [this, id, host, decided](const std::string& holder, const std::string& remedy) {
+        decide(id, {fmt::format("bind {}: held by {}", nameOf(host), holder), remedy}, decided);
+    };
+    for (const auto& [otherId, other] : m_leases) {
+        if (!other->port || other->host.port != host.port) continue;
+        auto told = [refuse](const std::string& address, const std::string& name) {
+            std::string holder = name.empty() ? "the container at " + address
+                                              : fmt::format("container \"{}\"", name);
+            refuse(holder, name.empty() ? "publish another port"
+                                        : fmt::format("docker stop {}, or publish another port", name));
+        };
+        std::string address = other->claim.container_address();
+        if (!m_options.nameOf) return told(address, other->container);
+        return m_options.nameOf(address, m_alive.wrap([told, address](std::string name) {
+            told(address, name);
+        }));
+    }
+    auto holder = holderOfTcpPort(host.address, host.port);
+    refuse(holder.value_or("a process that could not be found"),
+           "stop it, or publish another port; then start the container again");
+}
+
+void PortTable::decide(std::uint64_t id, Refusal refusal, const Decided& decided)
+{
+    auto lease = m_leases.find(id);
+    if (lease != m_leases.end() && !refusal.reason.empty()) {
+        log::warn("ports: {}", refusal.reason);
+        if (lease->second->restated)
+            lease->second->refusal = refusal;
+        else
+            m_leases.erase(lease);
+    }
+    v1::PortDecision decision;
+    decision.set_lease(id);
+    decision.set_refusal(refusal.reason);
+    m_loop.post(m_alive.wrap([this, decided, decision] {
+        if (m_options.changed) m_options.changed();
+        decided(decision);
+    }));
+}
+
+void PortTable::withdraw(std::uint64_t id)
+{
+    if (m_leases.erase(id) && m_options.changed) m_options.changed();
+}
+
+std::vector<PortTable::Entry> PortTable::list()
+{
+    std::vector<Entry> entries;
+    for (auto& [id, lease] : m_leases) {
+        if (!lease->port && lease->refusal.reason.empty()) continue;
+        learnName(id, *lease);
+        entries.push_back({lease->claim, lease->host.address,
+                           lease->container.empty() ? lease->claim.container_address() : lease->container,
+                           lease->since, lease->port ? lease->port->bytes() : 0, lease->refusal.reason,
+                           lease->refusal.remedy});
+    }
+    return entries;
+}
+
+void PortTable::learnName(std::uint64_t id, Lease& lease)
+{
+    if (!lease.container.empty() || lease.asked || !m_options.nameOf) return;
+    lease.asked = true;
+    m_options.nameOf(lease.claim.container_address(), m_alive.wrap([this, id](std::string name) {
+        auto known = m_leases.find(id);
+        if (known == m_leases.end()) return;
+        known->second->asked = false;
+        if (name.empty()) return;  // Asked again with the next list().
+        known->second->container = std::move(name);
+        if (m_options.changed) m_options.changed();
+    }));
+}
+
+}  // namespace slipway

@@ -1,0 +1,76 @@
+// The host's side of published ports: who has claimed which, bound or refused.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "shared/core/error.h"
+#include "shared/io/loop.h"
+#include "shared/proto/agent.pb.h"
+#include "shared/tunnel/dialer.h"
+#include "wsl-bridge/ports/published_port.h"
+
+namespace slipway {
+
+// Where a port is bound when the user gave no address: dockerd then claims 0.0.0.0 and, for IPv6, ::.
+// An explicit 0.0.0.0 looks the same and is treated the same.
+enum class DefaultAddress { Loopback, All };
+
+class PortTable {
+public:
+    // Looks up the container that has an address in the machine; an empty name if none is known.
+    using NameDone = std::function<void(std::string)>;
+    using NameOf = std::function<void(const std::string& containerAddress, NameDone)>;
+    struct Options {
+        DefaultAddress defaultAddress = DefaultAddress::Loopback;
+        NameOf nameOf;                  // May be empty.
+        std::function<void()> changed;  // The list is another now. May be empty.
+    };
+    PortTable(Loop& loop, Dialer& dialer, Options options);
+    ~PortTable();  // Closes every listener and connection.
+
+    // Binds. The decision is made before the container starts; its refusal says why and what to do. The
+    // answer comes from the loop, and never once the table is gone. A lease that is claimed again keeps
+    // its listener. A restated claim that is refused stays in the list, as the container runs on.
+    using Decided = std::function<void(v1::PortDecision)>;
+    void claim(std::uint64_t lease, const v1::PortClaim& claim, bool restated, Decided decided);
+
+    void withdraw(std::uint64_t lease);  // With all its connections.
+
+    struct Entry {
+        v1::PortClaim claim;
+        std::string hostAddress;  // Where it is bound, which the setting may have changed.
+        std::string container;    // Its name, or its address until that is known.
+        std::chrono::system_clock::time_point since;
+        std::uint64_t bytes = 0;  // Both ways.
+        std::string refusal;      // Empty: bound.
+        std::string remedy;
+    };
+    // Asks for the names that are not known yet; `changed` is called when they are.
+    std::vector<Entry> list();
+
+private:
+    struct Lease;
+    struct Refusal {
+        std::string reason;  // Empty: none.
+        std::string remedy;
+    };
+    Result<> bind(Lease& lease);
+    Refusal refusalOf(const TcpTarget& host, const Error& error) const;
+    void explainHolder(std::uint64_t id, const TcpTarget& host, const Decided& decided);
+    void decide(std::uint64_t id, Refusal refusal, const Decided& decided);
+    void learnName(std::uint64_t id, Lease& lease);
+
+    Loop& m_loop;
+    Dialer& m_dialer;
+    Options m_options;
+    std::map<std::uint64_t, std::unique_ptr<Lease>> m_leases;
+    Alive m_alive;
+};
+
+}  // namespace slipway

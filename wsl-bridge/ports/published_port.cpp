@@ -1,0 +1,65 @@
+// Theory of operation. Each accepted client waits unread until the container has been reached through the
+// tunnel, then one relay copies both ways with half-close. A client therefore costs two read buffers at
+// most, and one that is never answered none. The listener accepts at once: a container that refuses is
+// seen by the client as a connection that ends, as it is with Docker's own proxy.
+#include "wsl-bridge/ports/published_port.h"
+
+#include "shared/core/log.h"
+
+namespace slipway {
+
+PublishedPort::PublishedPort(Dialer& dialer, TcpTarget container)
+    : m_dialer(dialer), m_container(std::move(container))
+{
+}
+
+PublishedPort::~PublishedPort() = default;
+
+Result<std::unique_ptr<PublishedPort>> PublishedPort::bind(Loop& loop, Dialer& dialer,
+                                                           const TcpTarget& host, TcpTarget container)
+{
+    auto port = std::unique_ptr<PublishedPort>(new PublishedPort(dialer, std::move(container)));
+    TRY(port->m_listener, listenTcp(loop, host.address, host.port,
+                                    [self = port.get()](StreamPtr client) {
+                                        self->accepted(std::move(client));
+                                    }));
+    return port;
+}
+
+std::uint64_t PublishedPort::bytes() const
+{
+    std::uint64_t sum = m_bytesOfEnded;
+    for (const Connection& connection : m_connections)
+        if (connection.relay) sum += connection.relay->bytes();
+    return sum;
+}
+
+void PublishedPort::accepted(StreamPtr client)
+{
+    Place place = m_connections.emplace(m_connections.end());
+    place->client = std::move(client);
+    place->dialing = m_dialer.dial(
+        helloConnectTcp(m_container.address, m_container.port),
+        [this, place](Result<StreamPtr> container) { reached(place, std::move(container)); });
+}
+
+void PublishedPort::reached(Place connection, Result<StreamPtr> container)
+{
+    if (!container) {
+        log::debug("ports: {}:{}: {}", m_container.address, m_container.port, container.error().message);
+        return ended(connection);
+    }
+    connection->relay =
+        std::make_unique<Relay>(std::move(connection->client), std::move(*container),
+                                [this, connection](Result<>) { ended(connection); });
+    connection->relay->start();
+    connection->dialing.reset();
+}
+
+void PublishedPort::ended(Place connection)
+{
+    if (connection->relay) m_bytesOfEnded += connection->relay->bytes();
+    m_connections.erase(connection);
+}
+
+}  // namespace slipway
