@@ -1,0 +1,204 @@
+// What the bridge tells of itself: measured when somebody begins to watch, then every few seconds for as
+// long as somebody does, and sent anew after each change. Nobody watching costs nothing.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "shared/core/version.h"
+#include "wsl-bridge/bridge.h"
+#include "wsl-bridge/process_memory.h"
+
+namespace slipway {
+namespace {
+
+using namespace std::chrono_literals;
+using std::chrono::duration_cast;
+using std::chrono::milliseconds;
+
+constexpr auto kRemeasure = 5s;
+
+std::int64_t unixMs(std::chrono::system_clock::time_point time)
+{
+    return duration_cast<milliseconds>(time.time_since_epoch()).count();
+}
+
+void addWarning(v1::State& state, std::string text, std::string remedy)
+{
+    auto* warning = state.add_warnings();
+    warning->set_text(std::move(text));
+    warning->set_remedy(std::move(remedy));
+}
+
+}  // namespace
+
+std::string Bridge::endpointUrl() const
+{
+    return "unix://" + m_options.home.endpointSocket().string();
+}
+
+Bridge::Subscription Bridge::watch(Watch watch)
+{
+    auto subscription = std::make_shared<Watch>(std::move(watch));
+    m_newWatches.push_back(subscription);
+    measure();
+    return subscription;
+}
+
+void Bridge::measure()
+{
+    if (m_measuring) return;
+    bool runs = m_condition == v1::CONDITION_RUNNING && m_session && m_client;
+    m_measuring = runs ? 2 : 1;
+    auto one = m_alive.wrap([this] { measured(); });
+    if (!runs) return m_loop.post(one);
+    m_questions.clear();
+    m_questions.push_back(m_client->ping([this, one](Result<std::chrono::microseconds> took) mutable {
+        if (took) {
+            m_pingTook = *took;
+            m_pingedAt = Clock::now();
+        }
+        m_loop.post(one);  // The question may not be destroyed from within.
+    }));
+    m_session->usage([this, one](Result<v1::GetUsageResponse> usage) mutable {
+        if (usage) m_usage = *std::move(usage);
+        one();
+    });
+    m_endpoint->containers().refresh();
+}
+
+void Bridge::measured()
+{
+    if (m_measuring == 0 || --m_measuring > 0) return;
+    m_questions.clear();
+    for (auto& watch : std::exchange(m_newWatches, {})) m_watches.push_back(std::move(watch));
+    publish();
+    std::erase_if(m_watches, [](const auto& watch) { return watch.expired(); });
+    if (m_watches.empty()) return m_remeasure.stop();
+    m_remeasure.after(kRemeasure, [this] { measure(); });
+}
+
+void Bridge::publish()
+{
+    if (m_watches.empty()) return;
+    v1::State now = state();
+    for (const auto& watch : m_watches)
+        if (auto alive = watch.lock()) (*alive)(now);
+}
+
+v1::State Bridge::state() const
+{
+    v1::State state;
+    state.set_condition(m_condition);
+    state.set_reason(m_reason);
+    state.set_since_unix_ms(unixMs(m_since));
+    state.set_version(std::string(version()));
+    state.set_home(m_options.home.root.string());
+    state.mutable_endpoint()->set_url(endpointUrl());
+    state.mutable_endpoint()->set_context(m_options.home.instanceName());
+    addEngine(state);
+    addMachine(state);
+    addFolders(state);
+    addPorts(state);
+    addProcesses(state);
+    addWarnings(state);
+    return state;
+}
+
+void Bridge::addEngine(v1::State& state) const
+{
+    if (!m_session) return;
+    const v1::EngineReport& report = m_session->report();
+    auto* engine = state.mutable_engine();
+    engine->set_version(report.version());
+    engine->set_api_version(report.api_version());
+    engine->set_storage_driver(report.storage_driver());
+    engine->set_ping_us(static_cast<std::uint32_t>(m_pingTook.count()));
+    if (m_pingedAt != Clock::time_point{}) engine->set_pinged_unix_ms(unixMs(m_pingedAt));
+    engine->set_containers_running(
+        static_cast<std::uint32_t>(m_endpoint->containers().running()));
+}
+
+void Bridge::addMachine(v1::State& state) const
+{
+    MachineFacts facts = m_machine->facts();
+    auto* machine = state.mutable_machine();
+    machine->set_kind(facts.kind);
+    if (!facts.pid) return;
+    machine->set_user(facts.rootless ? "rootless" : "root");
+    machine->set_cgroup_version(static_cast<std::uint32_t>(facts.cgroupVersion));
+    machine->set_subnet(facts.subnet);
+    machine->set_network(facts.network);
+    machine->set_pid(static_cast<std::uint32_t>(facts.pid));
+    machine->set_memory_bytes(facts.memoryBytes);
+}
+
+void Bridge::addFolders(v1::State& state) const
+{
+    auto* files = state.mutable_files();
+    bool running = m_machine->state() == Machine::State::Running;
+    FilesMode asked = m_options.settings.value.files;
+    FilesMode used = running ? m_machine->facts().files : asked;
+    files->set_mode(std::string(name(used)));
+    if (used != asked)
+        files->set_note(fmt::format("the machine was started with {}; the setting {} holds from the "
+                                    "next slipway restart",
+                                    name(used), name(asked)));
+    for (const auto& [path, containers] : m_endpoint->containers().folders()) {
+        auto* folder = files->add_folders();
+        folder->set_host_path(path);
+        for (const std::string& container : containers) folder->add_containers(container);
+    }
+}
+
+void Bridge::addPorts(v1::State& state) const
+{
+    if (!m_ports) return;
+    for (const PortTable::Entry& entry : m_ports->list()) {
+        auto* port = state.add_ports();
+        port->set_protocol(entry.claim.protocol());
+        port->set_host_address(entry.hostAddress);
+        port->set_host_port(entry.claim.host_port());
+        port->set_container(entry.container);
+        port->set_container_port(entry.claim.container_port());
+        port->set_since_unix_ms(unixMs(entry.since));
+        port->set_bytes(entry.bytes);
+        port->set_refusal(entry.refusal);
+        port->set_remedy(entry.remedy);
+        if (entry.refusal.empty()) continue;
+        addWarning(state,
+                   fmt::format("port {} of {} is not published: {}", entry.claim.host_port(),
+                               entry.container, entry.refusal),
+                   entry.remedy);
+        if (state.condition() == v1::CONDITION_RUNNING) state.set_condition(v1::CONDITION_DEGRADED);
+    }
+}
+
+void Bridge::addProcesses(v1::State& state) const
+{
+    auto* bridge = state.add_processes();
+    bridge->set_name("slipway-bridge");
+    bridge->set_pid(static_cast<std::uint32_t>(uv_os_getpid()));
+    bridge->set_pss_bytes(ownPssBytes());
+    if (!m_session) return;
+    for (const auto& process : m_usage.processes()) {
+        auto* listed = state.add_processes();
+        listed->set_name(process.name());
+        listed->set_pid(process.pid());
+        listed->set_pss_bytes(process.pss_bytes());
+    }
+}
+
+void Bridge::addWarnings(v1::State& state) const
+{
+    for (const std::string& complaint : m_options.settings.complaints)
+        addWarning(state, complaint, "mend the file, then: slipway restart");
+    for (const std::string& complaint : m_options.daemonJson.complaints)
+        addWarning(state, complaint, "mend the file, then: slipway restart");
+    for (const MachineNote& note : m_machine->facts().notes)
+        addWarning(state, note.text, note.remedy);
+    if (!m_session) return;
+    for (const auto& note : m_session->report().notes())
+        addWarning(state, note.text(), note.remedy());
+}
+
+}  // namespace slipway

@@ -1,0 +1,53 @@
+#include "wsl-bridge/home_lock.h"
+
+#include <cerrno>
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include <fmt/format.h>
+
+#include "shared/paths/file_access_as.h"
+
+namespace slipway {
+namespace {
+
+namespace fs = std::filesystem;
+
+Result<> makeFolder(const fs::path& folder)
+{
+    if (::mkdir(folder.c_str(), 0700) == 0 || errno == EEXIST) return {};
+    return failErrno(fmt::format("make {}", folder.string()), errno);
+}
+
+}  // namespace
+
+Result<> makeHome(const Home& home, const User& user)
+{
+    FileAccessAs person(user);
+    std::error_code failed;
+    fs::create_directories(home.root.parent_path(), failed);
+    if (failed)
+        return fail(Code::PermissionDenied,
+                    fmt::format("make {}: {}", home.root.parent_path().string(), failed.message()));
+    for (const fs::path& folder : {home.root, home.runDir(), home.tunnelDir(), home.logDir()})
+        TRY_VOID(makeFolder(folder));
+    return {};
+}
+
+Result<HomeLock> HomeLock::take(const Home& home)
+{
+    std::string path = home.bridgeLock().string();
+    Descriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+    if (!file) return failErrno(fmt::format("open {}", path), errno);
+    if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
+        if (errno == EWOULDBLOCK)
+            return fail(Code::AlreadyExists,
+                        fmt::format("another bridge serves {}: slipway status", home.root.string()));
+        return failErrno(fmt::format("lock {}", path), errno);
+    }
+    return HomeLock(std::move(file));
+}
+
+}  // namespace slipway
