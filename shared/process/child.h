@@ -53,6 +53,9 @@ struct Command {
 };
 inline constexpr std::size_t kMaxInputBytes = 65536;  // A pipe holds as much unread, pipe(7).
 
+// Whether PATH holds it.
+bool isInstalled(const std::string& program);
+
 // "nft -f -", for messages.
 std::string textOf(const Command& command);
 

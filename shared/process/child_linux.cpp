@@ -235,6 +235,8 @@ int reap(pid_t pid)
 
 }  // namespace
 
+bool isInstalled(const std::string& program) { return !bp::search_path(program).empty(); }
+
 std::string textOf(const Command& command)
 {
     auto text = command.program.filename().string();

@@ -1,0 +1,67 @@
+#include <cerrno>
+#include <csignal>
+
+#include <poll.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <boost/json.hpp>
+#include <fmt/format.h>
+
+#include "shared/json/json.h"
+#include "wsl-bridge/machine/sandbox/cgroups.h"
+#include "wsl-bridge/machine/sandbox/loop_device.h"
+#include "wsl-bridge/machine/sandbox/namespaces.h"
+#include "wsl-bridge/machine/sandbox/network.h"
+#include "wsl-bridge/machine/sandbox/start.h"
+
+namespace slipway {
+namespace {
+
+constexpr int kDeadWithinMs = 10000;
+
+// Its PID 1 takes every process of the machine with it.
+std::optional<std::string> killRecorded(const std::filesystem::path& record)
+{
+    auto parsed = parseJson(readText(record), record.string());
+    if (!parsed || !parsed->is_object()) return std::nullopt;
+    const auto* pid = parsed->get_object().if_contains("pid");
+    const auto* start = parsed->get_object().if_contains("start_time");
+    if (!pid || !start) return std::nullopt;
+    auto number = pid->to_number<pid_t>();
+    // Opened before it is asked who it is: the pid can't come to mean another process in between.
+    Descriptor pidfd(static_cast<int>(::syscall(SYS_pidfd_open, number, 0)));
+    if (!pidfd || startTimeOf(number) != start->to_number<std::uint64_t>()) return std::nullopt;
+    ::syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0);
+    pollfd watched{pidfd.get(), POLLIN, 0};
+    ::poll(&watched, 1, kDeadWithinMs);
+    return fmt::format("process {}", number);
+}
+
+}  // namespace
+
+std::vector<std::string> cleanSandbox(const Spec& spec)
+{
+    std::vector<std::string> removed;
+    auto add = [&removed](std::vector<std::string> more) {
+        removed.insert(removed.end(), more.begin(), more.end());
+    };
+    if (auto process = killRecorded(spec.home.machineFile())) removed.push_back(*process);
+    add(removeCgroups(spec.names.cgroup));
+    add(removeNetwork(spec));
+    for (const auto& mount : mountsOfThisProcess()) {
+        bool ours = mount.point == spec.mountPoint() || mount.point == spec.volume();
+        if (ours && ::umount2(mount.point.c_str(), MNT_DETACH) == 0) {
+            removed.push_back("mount " + mount.point.string());
+        }
+    }
+    if (!spec.rootless) add(detachLoops(spec.image()));
+    std::error_code ignored;
+    if (std::filesystem::remove(spec.home.machineFile(), ignored)) {
+        removed.push_back(spec.home.machineFile().string());
+    }
+    return removed;
+}
+
+}  // namespace slipway

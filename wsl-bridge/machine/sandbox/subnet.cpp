@@ -1,0 +1,124 @@
+#include "wsl-bridge/machine/sandbox/subnet.h"
+
+#include <algorithm>
+#include <bit>
+#include <charconv>
+#include <sstream>
+
+#include <fmt/format.h>
+
+namespace slipway {
+namespace {
+
+std::uint32_t maskOf(int prefix)
+{
+    return prefix == 0 ? 0 : ~0u << (32 - prefix);
+}
+
+constexpr std::uint32_t octets(unsigned a, unsigned b)
+{
+    return a << 24 | b << 16;
+}
+
+std::vector<std::uint32_t> candidateNetworks()
+{
+    std::vector<std::uint32_t> networks;
+    for (unsigned second = 213; second <= 223; ++second) networks.push_back(octets(10, second));
+    networks.push_back(octets(172, 31));
+    networks.push_back(octets(192, 168));
+    return networks;
+}
+
+}  // namespace
+
+bool Subnet::overlaps(const Subnet& other) const
+{
+    auto mask = maskOf(std::min(prefix, other.prefix));
+    return (address & mask) == (other.address & mask);
+}
+
+std::string Subnet::host(std::uint32_t number) const
+{
+    auto a = address + number;
+    return fmt::format("{}.{}.{}.{}", a >> 24, a >> 16 & 255, a >> 8 & 255, a & 255);
+}
+
+std::string Subnet::text() const
+{
+    return fmt::format("{}/{}", host(0), prefix);
+}
+
+std::optional<Subnet> parseSubnet(std::string_view text)
+{
+    std::uint32_t parts[5];
+    const char* at = text.data();
+    const char* end = at + text.size();
+    for (int i = 0; i < 5; ++i) {
+        auto [next, error] = std::from_chars(at, end, parts[i]);
+        if (error != std::errc() || parts[i] > (i < 4 ? 255u : 32u)) return std::nullopt;
+        if (i < 4 && (next == end || *next != (i < 3 ? '.' : '/'))) return std::nullopt;
+        at = next + (i < 4 ? 1 : 0);
+    }
+    if (at != end) return std::nullopt;
+    auto address = parts[0] << 24 | parts[1] << 16 | parts[2] << 8 | parts[3];
+    return Subnet{address & maskOf(static_cast<int>(parts[4])), static_cast<int>(parts[4])};
+}
+
+std::optional<Subnet> chooseSubnet(std::span<const Subnet> taken, unsigned seed)
+{
+    for (auto network : candidateNetworks()) {
+        for (unsigned i = 0; i < 256; ++i) {
+            Subnet subnet{network | ((seed + i) & 255) << 8, 24};
+            bool free = std::none_of(taken.begin(), taken.end(), [&](const Subnet& other) {
+                return other.prefix > 0 && subnet.overlaps(other);
+            });
+            if (free) return subnet;
+        }
+    }
+    return std::nullopt;
+}
+
+std::vector<Subnet> routesOf(std::string_view procNetRoute)
+{
+    // Columns: Iface Destination Gateway Flags RefCnt Use Metric Mask …; numbers are hexadecimal,
+    // in network byte order as a little-endian host reads it.
+    std::vector<Subnet> routes;
+    std::istringstream lines{std::string(procNetRoute)};
+    std::string line;
+    std::getline(lines, line);
+    while (std::getline(lines, line)) {
+        std::istringstream fields(line);
+        std::string name, gateway, flags, refs, use, metric;
+        std::uint32_t destination = 0;
+        std::uint32_t mask = 0;
+        fields >> name >> std::hex >> destination >> gateway >> flags >> refs >> use >> metric >>
+            mask;
+        if (!fields) continue;
+        routes.push_back({__builtin_bswap32(destination), std::popcount(mask)});
+    }
+    return routes;
+}
+
+std::optional<std::string> reachableResolvConf(std::string_view hostText)
+{
+    std::string kept;
+    bool reachable = false;
+    std::istringstream lines{std::string(hostText)};
+    for (std::string line; std::getline(lines, line);) {
+        std::istringstream words(line);
+        std::string key, value;
+        words >> key >> value;
+        if (key == "nameserver") {
+            bool usable = value.find(':') == std::string::npos && !value.starts_with("127.");
+            if (!usable) continue;
+            reachable = true;
+        }
+        if (key == "nameserver" || key == "search" || key == "domain" || key == "options") {
+            kept += line + "\n";
+        }
+    }
+    if (!reachable) return std::nullopt;
+    return kept;
+}
+
+}  // namespace slipway
