@@ -68,7 +68,7 @@ check_nat() {
         nat="slirp4netns"
     elif command -v nft >/dev/null; then
         if nft list tables >/dev/null 2>&1; then nat=nftables; else nat="none (no nftables in this kernel)"; fi
-    elif grep -q nf_tables /proc/modules || [ -e /proc/sys/net/netfilter ]; then
+    elif grep -q nf_tables /proc/modules 2>/dev/null || [ -e /proc/sys/net/netfilter ]; then
         nat=nftables
     else
         nat="known once nftables is installed"

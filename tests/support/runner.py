@@ -112,14 +112,14 @@ def environment_of_tests(scratch):
     """Nothing of the user's own Slipway or Docker is within reach of a test that forgets its own home."""
     environment = {name: value for name, value in os.environ.items()
                    if not name.startswith(("DOCKER_", "SLIPWAY_", "COMPOSE_", "BUILDX_"))}
-    cli = ROOT / "build/cli/bin/docker"
+    cli = ROOT / "build/cli/bin"
     root = ROOT / "build/rootfs/root"
     environment |= {
         "SLIPWAY_HOME": f"{scratch}/home",
         "DOCKER_CONFIG": f"{scratch}/docker",
         "SLIPWAY_CLI": str(cli),
         "SLIPWAY_ROOTFS": str(root if root.exists() and os.geteuid() == 0 else f"{root}.tar.zst"),
-        "PATH": f"{cli.parent}:{os.environ['PATH']}",
+        "PATH": f"{cli}:{os.environ['PATH']}",
     }
     return environment
 
