@@ -1,0 +1,283 @@
+#include "tests/support/slipway_fixture.h"
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "shared/json/json.h"
+
+namespace slipway::test {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace std::chrono_literals;
+
+fs::path variable(const char* name)
+{
+    const char* value = std::getenv(name);
+    return value ? value : "";
+}
+
+std::string firstLine(const fs::path& file)
+{
+    std::ifstream in(file);
+    std::string line;
+    std::getline(in, line);
+    return line;
+}
+
+// Every process as the host counts.
+std::vector<pid_t> processes()
+{
+    std::vector<pid_t> pids;
+    for (const auto& entry : fs::directory_iterator("/proc")) {
+        std::string name = entry.path().filename().string();
+        if (name.find_first_not_of("0123456789") == std::string::npos) pids.push_back(std::stoi(name));
+    }
+    return pids;
+}
+
+fs::path pidNamespaceOf(pid_t pid)
+{
+    std::error_code ignored;
+    return fs::read_symlink(fmt::format("/proc/{}/ns/pid", pid), ignored);
+}
+
+void addLinesWith(const fs::path& file, const std::string& word, std::vector<std::string>& to)
+{
+    std::ifstream in(file);
+    for (std::string line; std::getline(in, line);)
+        if (line.find(word) != std::string::npos) to.push_back(file.string() + ": " + line);
+}
+
+Result<std::string> tool(const std::string& program, const std::vector<std::string>& args)
+{
+    Command command;
+    command.program = program;
+    command.args = args;
+    return outputOf(command, 10s);
+}
+
+void addOutputLinesWith(const Result<std::string>& output, const std::string& word,
+                        std::vector<std::string>& to)
+{
+    if (!output) return;
+    std::istringstream in(*output);
+    for (std::string line; std::getline(in, line);)
+        if (line.find(word) != std::string::npos) to.push_back(line);
+}
+
+}  // namespace
+
+bool eventually(const std::function<bool()>& condition, std::chrono::milliseconds limit)
+{
+    auto end = std::chrono::steady_clock::now() + limit;
+    while (!condition()) {
+        if (std::chrono::steady_clock::now() > end) return false;
+        ::poll(nullptr, 0, 10);
+    }
+    return true;
+}
+
+std::string whyNoSlipway()
+{
+    if (::geteuid() != 0) return "needs root; run: sudo tests/run";
+    for (const char* name : {"SLIPWAY_BIN", "SLIPWAY_ROOTFS", "SLIPWAY_CLI"}) {
+        fs::path path = variable(name);
+        if (path.empty() || !fs::exists(path))
+            return fmt::format("{} names nothing that is there; run it through tests/run", name);
+    }
+    return {};
+}
+
+SlipwayFixture::SlipwayFixture(const std::string& settings)
+    : m_dir("/tmp/slw-XXXXXX"),
+      m_work(m_dir.path().toStdString() + "/work"),
+      m_home{fs::path(m_dir.path().toStdString()) / fs::path(m_dir.path().toStdString()).filename()}
+{
+    fs::create_directories(m_work);
+    fs::create_directories(m_home.root);
+    if (!settings.empty()) std::ofstream(m_home.settingsFile()) << settings;
+}
+
+SlipwayFixture::~SlipwayFixture() { slipway({"uninstall", "--yes"}); }
+
+std::map<std::string, std::string> SlipwayFixture::environment() const
+{
+    std::map<std::string, std::string> all;
+    for (char** entry = ::environ; *entry; ++entry) {
+        std::string text = *entry;
+        auto equals = text.find('=');
+        all[text.substr(0, equals)] = text.substr(equals + 1);
+    }
+    all.erase("DOCKER_HOST");
+    all["SLIPWAY_HOME"] = m_home.root.string();
+    all["DOCKER_CONFIG"] = m_dir.path().toStdString() + "/docker";
+    all["DOCKER_CONTEXT"] = m_home.instanceName();
+    return all;
+}
+
+Output SlipwayFixture::slipway(const Words& args, std::chrono::seconds limit)
+{
+    Command command;
+    command.program = variable("SLIPWAY_BIN") / "slipway";
+    command.args = args;
+    command.environment = environment();
+    auto output = run(command, limit);
+    return output ? *output : Output{-1, "", output.error().message};
+}
+
+Output SlipwayFixture::docker(const Words& args, std::chrono::seconds limit)
+{
+    Command command;
+    command.program = variable("SLIPWAY_CLI") / "docker";
+    command.args = args;
+    command.environment = environment();
+    command.workDir = m_work;
+    auto output = run(command, limit);
+    return output ? *output : Output{-1, "", output.error().message};
+}
+
+Output SlipwayFixture::shell(const std::string& script, std::chrono::seconds limit)
+{
+    Command command;
+    command.program = "/bin/sh";
+    command.args = {"-c", script};
+    command.environment = environment();
+    (*command.environment)["PATH"] =
+        variable("SLIPWAY_CLI").string() + ":" + (*command.environment)["PATH"];
+    command.workDir = m_work;
+    auto output = run(command, limit);
+    return output ? *output : Output{-1, "", output.error().message};
+}
+
+Result<Child> SlipwayFixture::startDocker(const Words& args, Command::Sink out, Command::Input input)
+{
+    Command command;
+    command.program = variable("SLIPWAY_CLI") / "docker";
+    command.args = args;
+    command.environment = environment();
+    command.workDir = m_work;
+    command.out = out;
+    command.err = out;
+    command.input = std::move(input);
+    return Child::start(command);
+}
+
+bool SlipwayFixture::start()
+{
+    Output output = slipway({"start"});
+    if (output.exitCode != 0)
+        std::fprintf(stderr, "slipway start: %s%s\n", output.out.c_str(), output.err.c_str());
+    return output.exitCode == 0;
+}
+
+bool SlipwayFixture::makeImage()
+{
+    Output output = shell(
+        "set -e; d=$(mktemp -d); mkdir -p $d/bin $d/tmp $d/etc; cp /bin/busybox $d/bin/; "
+        "for a in $(/bin/busybox --list); do [ $a = busybox ] || ln -s busybox $d/bin/$a; done; "
+        "echo root:x:0:0:root:/:/bin/sh > $d/etc/passwd; chmod 1777 $d/tmp; "
+        "tar -C $d -c . | docker import -c 'ENV PATH=/bin' -c 'CMD [\"sh\"]' - box; rm -rf $d");
+    if (output.exitCode != 0) std::fprintf(stderr, "make image: %s\n", output.err.c_str());
+    return output.exitCode == 0;
+}
+
+bool SlipwayFixture::status(int exitCode)
+{
+    Output output = slipway({"status"});
+    if (output.exitCode == exitCode) return true;
+    std::fprintf(stderr, "slipway status: exit %d\n%s%s\n", output.exitCode, output.out.c_str(),
+                 output.err.c_str());
+    return false;
+}
+
+std::string SlipwayFixture::endpoint() const { return "unix://" + m_home.endpointSocket().string(); }
+
+pid_t SlipwayFixture::bridgePid() const
+{
+    for (pid_t pid : processes()) {
+        if (firstLine(fmt::format("/proc/{}/comm", pid)) != "slipway-bridge") continue;
+        std::string variables(1 << 16, '\0');
+        std::ifstream in(fmt::format("/proc/{}/environ", pid));
+        in.read(variables.data(), static_cast<std::streamsize>(variables.size()));
+        if (variables.find("SLIPWAY_HOME=" + m_home.root.string() + '\0') != std::string::npos)
+            return pid;
+    }
+    return 0;
+}
+
+pid_t SlipwayFixture::machinePid() const
+{
+    std::ifstream in(m_home.machineFile());
+    std::string text(std::istreambuf_iterator<char>(in), {});
+    auto record = parseJson(text, "machine.json");
+    if (!record || !record->is_object()) return 0;
+    const auto* pid = record->get_object().if_contains("pid");
+    if (!pid) return 0;
+    pid_t number = static_cast<pid_t>(pid->to_number<int>());
+    return ::kill(number, 0) == 0 ? number : 0;
+}
+
+pid_t SlipwayFixture::pidInMachine(const std::string& comm) const
+{
+    pid_t init = machinePid();
+    if (!init) return 0;
+    fs::path ours = pidNamespaceOf(init);
+    for (pid_t pid : processes())
+        if (firstLine(fmt::format("/proc/{}/comm", pid)) == comm && pidNamespaceOf(pid) == ours)
+            return pid;
+    return 0;
+}
+
+bool SlipwayFixture::ping()
+{
+    Command command;
+    command.program = "curl";
+    command.args = {"-s", "--max-time", "1", "--unix-socket", m_home.endpointSocket().string(),
+                    "http://slipway/_ping"};
+    auto answer = outputOf(command, 5s);
+    return answer && *answer == "OK";
+}
+
+LeftOvers LeftOvers::of(const Home& home)
+{
+    LeftOvers left;
+    std::string name = home.instanceName();
+    addLinesWith("/proc/self/mounts", home.root.string(), left.things);
+    addOutputLinesWith(tool("ip", {"-o", "link"}), "slipway", left.things);
+    addOutputLinesWith(tool("nft", {"list", "tables"}), "slipway", left.things);
+    addOutputLinesWith(tool("losetup", {"-a"}), home.root.string(), left.things);
+    std::error_code ignored;
+    for (const auto& entry : fs::recursive_directory_iterator(
+             "/sys/fs/cgroup", fs::directory_options::skip_permission_denied, ignored))
+        if (entry.path().filename().string().find(name) != std::string::npos)
+            left.things.push_back(entry.path().string());
+    for (pid_t pid : processes()) {
+        std::ifstream in(fmt::format("/proc/{}/cmdline", pid));
+        std::string line(std::istreambuf_iterator<char>(in), {});
+        if (pid != ::getpid() && line.find(home.root.string()) != std::string::npos)
+            left.things.push_back(fmt::format("process {}: {}", pid, line.c_str()));
+    }
+    return left;
+}
+
+Result<std::string> httpGet(const std::string& address, int port, const std::string& path)
+{
+    Command command;
+    command.program = "curl";
+    std::string host = address.find(':') == std::string::npos ? address : "[" + address + "]";
+    command.args = {"-s", "-S", "-f", "--max-time", "5", "--noproxy", "*",
+                    fmt::format("http://{}:{}{}", host, port, path)};
+    return outputOf(command, 10s);
+}
+
+}  // namespace slipway::test

@@ -1,0 +1,68 @@
+// A whole Slipway in a home of its own, driven as a user drives it: by its command line and docker's.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <QTemporaryDir>
+
+#include "shared/core/error.h"
+#include "shared/paths/home.h"
+#include "shared/process/child.h"
+
+namespace slipway::test {
+
+// Why a whole Slipway can't be run here, with the remedy; empty: it can. Looks for root, the programs
+// (SLIPWAY_BIN), the root file system (SLIPWAY_ROOTFS) and docker's command line (SLIPWAY_CLI).
+std::string whyNoSlipway();
+
+class SlipwayFixture {
+public:
+    // `settings` is settings.json's text; empty: none.
+    explicit SlipwayFixture(const std::string& settings = {});
+    ~SlipwayFixture();  // Stops it and removes the home.
+
+    using Words = std::vector<std::string>;
+    Output slipway(const Words& args, std::chrono::seconds limit = std::chrono::seconds(120));
+    Output docker(const Words& args, std::chrono::seconds limit = std::chrono::seconds(120));
+    Output shell(const std::string& script, std::chrono::seconds limit = std::chrono::seconds(120));
+    Result<Child> startDocker(const Words& args, Command::Sink out, Command::Input input = Discard{});
+
+    bool start();         // `slipway start`; prints what it said if it failed.
+    bool makeImage();     // Loads the image "box": busybox with all its applets.
+    bool status(int exitCode);
+
+    const Home& home() const { return m_home; }
+    std::filesystem::path workDir() const { return m_work; }  // For files that containers see.
+    std::string endpoint() const;
+    pid_t bridgePid() const;   // 0: none.
+    pid_t machinePid() const;  // Of slipway-init; 0: none.
+    pid_t pidInMachine(const std::string& comm) const;  // As the host counts; 0: none.
+    bool ping();
+    std::map<std::string, std::string> environment() const;
+
+private:
+    QTemporaryDir m_dir;
+    std::filesystem::path m_work;
+    Home m_home;
+};
+
+// True once `condition` holds, looked at every 10 ms; false after `limit`.
+bool eventually(const std::function<bool()>& condition,
+                std::chrono::milliseconds limit = std::chrono::seconds(10));
+
+// What a machine could leave on the host, counted: mounts, links, nft tables, cgroups, processes.
+struct LeftOvers {
+    std::vector<std::string> things;
+    static LeftOvers of(const Home& home);
+};
+
+// The body of a GET over loopback TCP; an error if nobody answers.
+Result<std::string> httpGet(const std::string& address, int port, const std::string& path = "/");
+
+}  // namespace slipway::test

@@ -1,0 +1,209 @@
+// What a developer does all day, through docker's command line and a real engine.
+#include <QtTest>
+
+#include "tests/support/slipway_fixture.h"
+
+using namespace slipway;
+using namespace slipway::test;
+namespace fs = std::filesystem;
+
+#define EXIT_0(output)                                                                  \
+    do {                                                                                \
+        const Output& output_ = (output);                                               \
+        QVERIFY2(output_.exitCode == 0, (output_.out + output_.err).c_str());           \
+    } while (false)
+
+class TestEngine : public QObject {
+    Q_OBJECT
+
+    std::unique_ptr<SlipwayFixture> m_slipway;
+
+    Output docker(const SlipwayFixture::Words& args) { return m_slipway->docker(args); }
+    Output shell(const std::string& script) { return m_slipway->shell(script); }
+
+private slots:
+    void initTestCase()
+    {
+        if (auto why = whyNoSlipway(); !why.empty()) QSKIP(why.c_str());
+        m_slipway = std::make_unique<SlipwayFixture>();
+        QVERIFY(m_slipway->start());
+        QVERIFY(m_slipway->makeImage());
+    }
+    void cleanupTestCase() { m_slipway.reset(); }
+
+    void cleanup()
+    {
+        if (m_slipway) shell("docker rm -f $(docker ps -aq) 2>/dev/null");
+    }
+
+    void runs()
+    {
+        Output hi = docker({"run", "--rm", "box", "echo", "hi"});
+        EXIT_0(hi);
+        QCOMPARE(hi.out, std::string("hi\n"));
+        QCOMPARE(docker({"run", "--rm", "box", "sh", "-c", "exit 7"}).exitCode, 7);
+    }
+
+    void runsOnATerminal()
+    {
+        // script(1) lends docker a terminal; the container must see one of the same size.
+        Output output = shell(
+            "printf 'stty size; tty; exit\\n' | script -qec 'stty rows 33 cols 101; "
+            "docker run --rm -it box sh' /dev/null");
+        QVERIFY2(output.out.find("33 101") != std::string::npos, output.out.c_str());
+        QVERIFY2(output.out.find("/dev/pts/0") != std::string::npos, output.out.c_str());
+    }
+
+    void outputGoesOnAfterInputHasEnded()
+    {
+        Output output = shell(
+            "printf 'one\\ntwo\\n' | docker run --rm -i box sh -c 'cat; sleep 0.3; echo three'");
+        QCOMPARE(output.out, std::string("one\ntwo\nthree\n"));
+    }
+
+    void execs()
+    {
+        EXIT_0(docker({"run", "-d", "--name", "worker", "box", "sleep", "1000"}));
+        Output output = shell("echo from-host | docker exec -i worker sh -c 'cat; id -u'");
+        QCOMPARE(output.out, std::string("from-host\n0\n"));
+        QCOMPARE(docker({"exec", "worker", "false"}).exitCode, 1);
+    }
+
+    void attaches()
+    {
+        EXIT_0(shell("docker run -d -i --name talker box cat"));
+        Output output = shell("(echo hello; sleep 1) | timeout -s KILL 20 docker attach talker");
+        QVERIFY2(output.out.find("hello") != std::string::npos, (output.out + output.err).c_str());
+    }
+
+    void followsLogs()
+    {
+        EXIT_0(docker({"run", "-d", "--name", "teller", "box", "sh", "-c",
+                       "for i in 1 2 3; do echo line $i; sleep 0.2; done"}));
+        Output output = shell("timeout 20 docker logs -f teller");
+        QCOMPARE(output.out, std::string("line 1\nline 2\nline 3\n"));
+    }
+
+    void copiesBothWays()
+    {
+        EXIT_0(docker({"run", "-d", "--name", "keeper", "box", "sleep", "1000"}));
+        EXIT_0(shell("head -c 3000000 /dev/urandom > blob; docker cp blob keeper:/blob"));
+        EXIT_0(shell("docker cp keeper:/blob back && cmp blob back"));
+    }
+
+    void buildsWithBuildKit()
+    {
+        EXIT_0(shell("mkdir -p b; printf 'FROM box\\nCOPY x /x\\nRUN cat /x > /y\\n' > b/Dockerfile; "
+                     "echo content > b/x"));
+        Output output = shell("docker buildx build --progress plain --load -t built b");
+        EXIT_0(output);
+        QVERIFY2(output.err.find("[internal] load build definition") != std::string::npos,
+                 output.err.c_str());
+        QCOMPARE(docker({"run", "--rm", "built", "cat", "/y"}).out, std::string("content\n"));
+    }
+
+    void keepsVolumes()
+    {
+        EXIT_0(docker({"volume", "create", "store"}));
+        EXIT_0(docker({"run", "--rm", "-v", "store:/d", "box", "sh", "-c", "echo kept > /d/f"}));
+        QCOMPARE(docker({"run", "--rm", "-v", "store:/d", "box", "cat", "/d/f"}).out,
+                 std::string("kept\n"));
+        EXIT_0(docker({"volume", "rm", "store"}));
+    }
+
+    void resolvesNamesOnANetwork()
+    {
+        EXIT_0(docker({"network", "create", "net"}));
+        EXIT_0(docker({"run", "-d", "--name", "peer", "--network", "net", "box", "sleep", "1000"}));
+        EXIT_0(docker({"run", "--rm", "--network", "net", "box", "ping", "-c1", "-W5", "peer"}));
+        EXIT_0(docker({"rm", "-f", "peer"}));
+        EXIT_0(docker({"network", "rm", "net"}));
+    }
+
+    void tellsEvents()
+    {
+        Output output = shell(
+            "timeout 10 docker events --filter type=container --format '{{.Action}}' > events & "
+            "e=$!; sleep 0.5; docker run --rm box true; "
+            "for i in $(seq 100); do grep -q destroy events && break; sleep 0.1; done; kill $e; "
+            "cat events");
+        for (const char* action : {"create", "start", "die", "destroy"})
+            QVERIFY2(output.out.find(action) != std::string::npos, output.out.c_str());
+    }
+
+    void composes()
+    {
+        EXIT_0(shell("mkdir -p c/site; echo composed > c/site/index.html; cat > c/compose.yaml <<'Y'\n"
+                     "services:\n"
+                     "  web:\n"
+                     "    image: box\n"
+                     "    command: httpd -f -p 80 -h /site\n"
+                     "    volumes: ['./site:/site', 'data:/data']\n"
+                     "    ports: ['127.0.0.1:0:80']\n"
+                     "volumes: {data: {}}\n"
+                     "Y\n"));
+        EXIT_0(shell("cd c && docker compose up -d"));
+        Output port = shell("cd c && docker compose port web 80");
+        int number = std::stoi(port.out.substr(port.out.rfind(':') + 1));
+        QVERIFY(eventually([&] {
+            auto body = httpGet("127.0.0.1", number);
+            return body && *body == "composed\n";
+        }));
+        EXIT_0(shell("cd c && docker compose down -v"));
+        QCOMPARE(docker({"ps", "-aq"}).out, std::string());
+    }
+
+    void limitsMemory()
+    {
+        Output output = docker({"run", "--rm", "--memory", "64m", "box", "sh", "-c",
+                                "cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || "
+                                "cat /sys/fs/cgroup/memory.max"});
+        QCOMPARE(output.out, std::string("67108864\n"));
+    }
+
+    void runsPrivileged()
+    {
+        EXIT_0(docker({"run", "--rm", "--privileged", "box", "sh", "-c",
+                       "mount -t tmpfs x /tmp && umount /tmp"}));
+    }
+
+    void runsDockerInDocker()
+    {
+        // The machine's own root file system holds an engine: a container of it is Docker in Docker.
+        Output output = m_slipway->shell(
+            "set -e; tar -C \"$SLIPWAY_ROOTFS\" --exclude=./proc --exclude=./sys --exclude=./dev -c . | "
+            "docker import - dind >/dev/null; tar -C /bin -c busybox > bb.tar; "
+            "docker run --rm --privileged -v $PWD/bb.tar:/bb.tar -v dind-data:/var/lib/docker dind "
+            "sh -c 'mkdir -p /proc /sys /dev /run; (dockerd >/tmp/log 2>&1 &); i=0; "
+            "until docker version >/dev/null 2>&1; do i=$((i+1)); [ $i -gt 300 ] && "
+            "{ tail -5 /tmp/log; exit 1; }; sleep 0.1; done; "
+            "docker import - inner < /bb.tar >/dev/null; docker run --rm --network none inner "
+            "/busybox echo nested'",
+            std::chrono::seconds(180));
+        QVERIFY2(output.out.find("nested\n") != std::string::npos, (output.out + output.err).c_str());
+    }
+
+    void runsASwarmServiceWithAVolume()
+    {
+        EXIT_0(docker({"swarm", "init", "--advertise-addr", "127.0.0.1"}));
+        EXIT_0(docker({"service", "create", "-d", "--name", "svc", "--mount",
+                       "type=volume,source=svc-data,target=/d", "box", "sh", "-c",
+                       "echo from-service > /d/f; sleep 1000"}));
+        QVERIFY(eventually(
+            [&] {
+                return docker({"service", "ls", "--format", "{{.Replicas}}"}).out == "1/1\n";
+            },
+            std::chrono::seconds(60)));
+        QCOMPARE(docker({"run", "--rm", "-v", "svc-data:/d", "box", "cat", "/d/f"}).out,
+                 std::string("from-service\n"));
+        EXIT_0(docker({"service", "rm", "svc"}));
+        EXIT_0(docker({"swarm", "leave", "--force"}));
+        // Live-restore is back: the engine's death leaves containers running again.
+        QVERIFY(eventually([&] {
+            return docker({"info", "--format", "{{.LiveRestoreEnabled}}"}).out == "true\n";
+        }));
+    }
+};
+
+QTEST_GUILESS_MAIN(TestEngine)
+#include "tst_engine.moc"

@@ -1,0 +1,173 @@
+// Published ports of a real engine on the host.
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <signal.h>
+
+#include <QTcpServer>
+#include <QtTest>
+
+#include "shared/io/descriptor.h"
+#include "tests/support/slipway_fixture.h"
+
+using namespace slipway;
+using namespace slipway::test;
+
+namespace {
+
+// A port that was free a moment ago.
+int freePort()
+{
+    QTcpServer server;
+    server.listen(QHostAddress::LocalHost);
+    return server.serverPort();
+}
+
+}  // namespace
+
+class TestPorts : public QObject {
+    Q_OBJECT
+
+    std::unique_ptr<SlipwayFixture> m_slipway;
+
+    Output docker(const SlipwayFixture::Words& args) { return m_slipway->docker(args); }
+    Output web(const std::string& name, const std::string& publish)
+    {
+        return docker({"run", "-d", "--name", name, "-p", publish, "box", "sh", "-c",
+                       "mkdir /w; echo " + name + " > /w/index.html; exec httpd -f -p 80 -h /w"});
+    }
+    static bool serves(const std::string& address, int port, const std::string& name)
+    {
+        return eventually([&] {
+            auto body = httpGet(address, port);
+            return body && *body == name + "\n";
+        });
+    }
+    static bool listens(int port)
+    {
+        Descriptor socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        sockaddr_in address{};
+        address.sin_family = AF_INET;
+        address.sin_port = htons(static_cast<std::uint16_t>(port));
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        return ::connect(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
+    }
+
+private slots:
+    void initTestCase()
+    {
+        if (auto why = whyNoSlipway(); !why.empty()) QSKIP(why.c_str());
+        m_slipway = std::make_unique<SlipwayFixture>();
+        QVERIFY(m_slipway->start());
+        QVERIFY(m_slipway->makeImage());
+    }
+    void cleanupTestCase() { m_slipway.reset(); }
+    void cleanup()
+    {
+        if (m_slipway) m_slipway->shell("docker rm -f $(docker ps -aq) 2>/dev/null");
+    }
+
+    void isBoundBeforeRunReturns()
+    {
+        int port = freePort();
+        QCOMPARE(web("bound", std::to_string(port) + ":80").exitCode, 0);
+        QVERIFY(listens(port));
+        QVERIFY(serves("127.0.0.1", port, "bound"));
+        QVERIFY(serves("::1", port, "bound"));
+    }
+
+    void keepsTheAddressAskedFor()
+    {
+        int port = freePort();
+        QCOMPARE(web("second", "127.0.0.2:" + std::to_string(port) + ":80").exitCode, 0);
+        QVERIFY(serves("127.0.0.2", port, "second"));
+        QVERIFY(!listens(port));
+    }
+
+    void aRandomPortIsFound()
+    {
+        QCOMPARE(web("random", "127.0.0.1::80").exitCode, 0);
+        std::string text = docker({"port", "random", "80"}).out;
+        QVERIFY(serves("127.0.0.1", std::stoi(text.substr(text.rfind(':') + 1)), "random"));
+    }
+
+    void aTakenPortFailsTheRunAndNamesTheHolder()
+    {
+        QTcpServer holder;
+        QVERIFY(holder.listen(QHostAddress::LocalHost));
+        Output refused = web("refused", fmt::format("127.0.0.1:{}:80", holder.serverPort()));
+        QVERIFY(refused.exitCode != 0);
+        std::string expected = fmt::format("held by tst_ports (pid {})", ::getpid());
+        QVERIFY2(refused.err.find(expected) != std::string::npos, refused.err.c_str());
+    }
+
+    void aPortOfAnotherContainerNamesTheContainer()
+    {
+        int port = freePort();
+        QCOMPARE(web("holder", std::to_string(port) + ":80").exitCode, 0);
+        // dockerd refuses a port that it allotted itself; its own words then name the port.
+        Output refused = web("loser", std::to_string(port) + ":80");
+        QVERIFY(refused.exitCode != 0);
+        QVERIFY2(refused.err.find(std::to_string(port)) != std::string::npos, refused.err.c_str());
+    }
+
+    void isWithdrawnWhenTheContainerEnds_data()
+    {
+        QTest::addColumn<QStringList>("command");
+        QTest::newRow("stop") << QStringList{"stop", "-t", "0", "ended"};
+        QTest::newRow("kill") << QStringList{"kill", "ended"};
+        QTest::newRow("rm -f") << QStringList{"rm", "-f", "ended"};
+    }
+    void isWithdrawnWhenTheContainerEnds()
+    {
+        QFETCH(QStringList, command);
+        int port = freePort();
+        QCOMPARE(web("ended", std::to_string(port) + ":80").exitCode, 0);
+        QVERIFY(serves("127.0.0.1", port, "ended"));
+        SlipwayFixture::Words words;
+        for (const QString& word : command) words.push_back(word.toStdString());
+        QCOMPARE(docker(words).exitCode, 0);
+        QVERIFY(eventually([&] { return !listens(port); }));
+        QVERIFY(m_slipway->slipway({"ports"}).out.find(std::to_string(port)) == std::string::npos);
+    }
+
+    void isListed()
+    {
+        int port = freePort();
+        QCOMPARE(web("listed", std::to_string(port) + ":80").exitCode, 0);
+        QVERIFY(serves("127.0.0.1", port, "listed"));
+        Output ports = m_slipway->slipway({"ports"});
+        QVERIFY2(ports.out.find(std::to_string(port)) != std::string::npos, ports.out.c_str());
+        QVERIFY2(ports.out.find("listed:80") != std::string::npos, ports.out.c_str());
+    }
+
+    void survivesADeath_data()
+    {
+        QTest::addColumn<QString>("victim");
+        QTest::newRow("dockerd") << "dockerd";
+        QTest::newRow("agent") << "slipway-agent";
+        QTest::newRow("bridge") << "slipway-bridge";
+    }
+    void survivesADeath()
+    {
+        QFETCH(QString, victim);
+        int port = freePort();
+        QCOMPARE(web("survivor", std::to_string(port) + ":80").exitCode, 0);
+        QVERIFY(serves("127.0.0.1", port, "survivor"));
+        if (victim == "slipway-bridge") {
+            QCOMPARE(::kill(m_slipway->bridgePid(), SIGKILL), 0);
+            QVERIFY(eventually([&] { return !m_slipway->bridgePid(); }));
+            QVERIFY(m_slipway->start());
+        } else {
+            QCOMPARE(::kill(m_slipway->pidInMachine(victim.toStdString()), SIGKILL), 0);
+        }
+        QVERIFY(eventually([&] { return m_slipway->ping(); }));
+        QVERIFY(serves("127.0.0.1", port, "survivor"));
+        QCOMPARE(docker({"rm", "-f", "survivor"}).exitCode, 0);
+        QVERIFY(eventually([&] { return !listens(port); }, std::chrono::seconds(15)));
+    }
+};
+
+QTEST_GUILESS_MAIN(TestPorts)
+#include "tst_ports.moc"
