@@ -1,14 +1,15 @@
 #include "shared/paths/docker_context.h"
 
 #include <array>
+#include <cerrno>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
-#include <optional>
 
 #include <fmt/format.h>
 #include <openssl/sha.h>
 
+#include "shared/json/json.h"
 #include "shared/paths/file_access_as.h"
 
 namespace slipway {
@@ -25,31 +26,15 @@ std::string sha256Hex(std::string_view text)
     return hex;
 }
 
-std::string jsonString(std::string_view text)
-{
-    std::string quoted = "\"";
-    for (char c : text) {
-        if (c == '"' || c == '\\')
-            quoted += {'\\', c};
-        else if (static_cast<unsigned char>(c) < 0x20)
-            quoted += fmt::format("\\u{:04x}", c);
-        else
-            quoted += c;
-    }
-    return quoted + '"';
-}
-
-std::string hostField(std::string_view endpoint)
-{
-    return "\"Host\":" + jsonString(endpoint);
-}
-
+// The member order is the docker CLI's own.
 std::string metaJson(std::string_view name, std::string_view endpoint)
 {
-    return fmt::format(
-        R"({{"Name":{},"Metadata":{{"Description":"Slipway's engine"}},)"
-        R"("Endpoints":{{"docker":{{{},"SkipTLSVerify":false}}}}}})",
-        jsonString(name), hostField(endpoint));
+    boost::json::object docker{{"Host", endpoint}, {"SkipTLSVerify", false}};
+    return boost::json::serialize(boost::json::object{
+        {"Name", name},
+        {"Metadata", boost::json::object{{"Description", "Slipway's engine"}}},
+        {"Endpoints", boost::json::object{{"docker", std::move(docker)}}},
+    });
 }
 
 fs::path metaFile(const User& user, std::string_view name)
@@ -57,11 +42,20 @@ fs::path metaFile(const User& user, std::string_view name)
     return dockerConfigDir(user) / "contexts" / "meta" / sha256Hex(name) / "meta.json";
 }
 
-std::optional<std::string> contentOf(const fs::path& file)
+// Empty where the file is absent, is no JSON or has no text there: docker itself ignores such a file.
+std::string textIn(const fs::path& file, const char* pointer)
 {
     std::ifstream in(file, std::ios::binary);
-    if (!in) return std::nullopt;
-    return std::string(std::istreambuf_iterator<char>(in), {});
+    std::string content(std::istreambuf_iterator<char>(in), {});
+    auto parsed = parseJson(content, file.string());
+    boost::system::error_code absent;
+    const auto* value = parsed ? parsed->find_pointer(pointer, absent) : nullptr;
+    return value && value->is_string() ? std::string(value->get_string()) : std::string();
+}
+
+bool leadsTo(const fs::path& meta, std::string_view endpoint)
+{
+    return textIn(meta, "/Endpoints/docker/Host") == endpoint;
 }
 
 tl::unexpected<Error> failOn(const fs::path& path, const std::error_code& failed)
@@ -92,12 +86,19 @@ fs::path dockerConfigDir(const User& user)
     return set && *set ? fs::path(set) : user.home / ".docker";
 }
 
+std::string currentContext(const User& user)
+{
+    const char* set = std::getenv("DOCKER_CONTEXT");
+    if (set && *set) return set;
+    std::string chosen = textIn(dockerConfigDir(user) / "config.json", "/currentContext");
+    return chosen.empty() ? "default" : chosen;
+}
+
 Result<> makeContext(const User& user, std::string_view name, std::string_view endpoint)
 {
     FileAccessAs asUser(user);
     fs::path file = metaFile(user, name);
-    auto there = contentOf(file);
-    if (there && there->find(hostField(endpoint)) != std::string::npos) return {};
+    if (leadsTo(file, endpoint)) return {};
     std::error_code failed;
     fs::create_directories(file.parent_path(), failed);
     if (failed) return failOn(file.parent_path(), failed);
@@ -108,8 +109,7 @@ Result<> removeContext(const User& user, std::string_view name, std::string_view
 {
     FileAccessAs asUser(user);
     fs::path file = metaFile(user, name);
-    auto there = contentOf(file);
-    if (!there || there->find(hostField(endpoint)) == std::string::npos) return {};
+    if (!leadsTo(file, endpoint)) return {};
     std::error_code failed;
     fs::remove_all(file.parent_path(), failed);
     if (failed)

@@ -25,6 +25,7 @@ struct Home {
     std::filesystem::path settingsFile() const { return root / "settings.json"; }
     std::filesystem::path daemonJson() const { return root / "daemon.json"; }
     std::filesystem::path endpointSocket() const { return root / "docker.sock"; }
+    std::string endpointUrl() const { return "unix://" + endpointSocket().string(); }
     std::filesystem::path runDir() const { return root / "run"; }
     std::filesystem::path bridgeSocket() const { return runDir() / "bridge.sock"; }
     std::filesystem::path bridgeLock() const { return runDir() / "bridge.lock"; }

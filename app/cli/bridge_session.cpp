@@ -1,0 +1,120 @@
+#include "app/cli/bridge_session.h"
+
+#include <chrono>
+#include <thread>
+
+#include <fmt/format.h>
+
+#include "app/cli/process_facts.h"
+#include "app/cli/progress.h"
+#include "app/launcher/bridge_channel.h"
+#include "app/launcher/bridge_launcher.h"
+#include "shared/rpc/status.h"
+
+namespace slipway {
+namespace {
+
+constexpr std::chrono::seconds kStateWithin{5};
+constexpr std::chrono::seconds kEndsWithin{10};
+constexpr std::chrono::milliseconds kLookEvery{20};
+
+pid_t bridgePid(const v1::State& state)
+{
+    for (const auto& process : state.processes())
+        if (process.name() == "slipway-bridge") return static_cast<pid_t>(process.pid());
+    return 0;
+}
+
+Result<> resultOf(std::string_view what, const grpc::Status& status)
+{
+    if (status.ok()) return {};
+    return tl::unexpected(context(what, fromStatus(status)));
+}
+
+}  // namespace
+
+BridgeSession::BridgeSession(const Home& home)
+    : m_home(home), m_channel(bridgeChannel(home)), m_stub(v1::Bridge::NewStub(m_channel))
+{
+}
+
+Result<std::optional<v1::State>> BridgeSession::state()
+{
+    grpc::ClientContext call;
+    call.set_deadline(std::chrono::system_clock::now() + kStateWithin);
+    auto stream = m_stub->WatchState(&call, {});
+    v1::State state;
+    if (stream->Read(&state)) {
+        call.TryCancel();
+        return state;
+    }
+    auto status = stream->Finish();
+    if (status.error_code() == grpc::StatusCode::UNAVAILABLE) return std::nullopt;
+    if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED)
+        return fail(Code::DeadlineExceeded,
+                    fmt::format("the bridge at {} does not answer within {} s; see {}, and end it by "
+                                "hand if that says nothing: slipway start begins a new one",
+                                m_home.bridgeSocket().string(), kStateWithin.count(),
+                                (m_home.logDir() / "bridge.log").string()));
+    return tl::unexpected(context("ask the bridge for its state", fromStatus(status)));
+}
+
+Result<bool> BridgeSession::launchIfAbsent()
+{
+    TRY(auto now, state());
+    if (now) return false;
+    TRY_VOID(launchBridge(m_home, *m_channel));
+    return true;
+}
+
+Result<> BridgeSession::startEngine()
+{
+    Progress progress(*m_stub);
+    grpc::ClientContext call;
+    v1::StartEngineResponse response;
+    return resultOf("start", m_stub->StartEngine(&call, {}, &response));
+}
+
+Result<> BridgeSession::restartEngine()
+{
+    Progress progress(*m_stub);
+    grpc::ClientContext call;
+    v1::RestartEngineResponse response;
+    return resultOf("restart", m_stub->RestartEngine(&call, {}, &response));
+}
+
+Result<> BridgeSession::reset()
+{
+    Progress progress(*m_stub);
+    grpc::ClientContext call;
+    v1::ResetResponse response;
+    return resultOf("reset", m_stub->Reset(&call, {}, &response));
+}
+
+Result<> BridgeSession::stop()
+{
+    TRY(auto before, state());
+    if (!before) return {};
+    {
+        Progress progress(*m_stub);
+        grpc::ClientContext call;
+        v1::QuitRequest request;
+        request.set_stop_engine(true);
+        v1::QuitResponse response;
+        auto status = m_stub->Quit(&call, request, &response);
+        // A bridge that ends may close the connection before its answer is through: what counts is below.
+        if (status.error_code() != grpc::StatusCode::UNAVAILABLE) TRY_VOID(resultOf("stop", status));
+    }
+    pid_t pid = bridgePid(*before);
+    auto deadline = std::chrono::steady_clock::now() + kEndsWithin;
+    while (std::chrono::steady_clock::now() < deadline) {
+        TRY(auto now, state());
+        if (!now && !(pid && isRunning(pid))) return {};
+        std::this_thread::sleep_for(kLookEvery);
+    }
+    return fail(Code::DeadlineExceeded,
+                fmt::format("the bridge (pid {}) is still there {} s after it was told to end; see {}", pid,
+                            kEndsWithin.count(), (m_home.logDir() / "bridge.log").string()));
+}
+
+}  // namespace slipway

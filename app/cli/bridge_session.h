@@ -1,0 +1,36 @@
+// What the command line asks of the bridge, each call blocking until it is done.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "shared/paths/home.h"
+#include "shared/proto/bridge.grpc.pb.h"
+
+namespace slipway {
+
+class BridgeSession {
+public:
+    explicit BridgeSession(const Home& home);
+
+    // The whole state now; none when no bridge listens.
+    Result<std::optional<v1::State>> state();
+
+    Result<bool> launchIfAbsent();  // True: it was launched by this.
+
+    // These show their progress on standard error: one line on a terminal, else a line a step.
+    Result<> startEngine();
+    Result<> restartEngine();
+    Result<> reset();
+
+    // Stops the engine and the machine, ends the bridge, and returns once its process is gone. No bridge
+    // is no error.
+    Result<> stop();
+
+private:
+    Home m_home;
+    std::shared_ptr<grpc::Channel> m_channel;
+    std::unique_ptr<v1::Bridge::Stub> m_stub;
+};
+
+}  // namespace slipway

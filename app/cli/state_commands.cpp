@@ -1,0 +1,103 @@
+// status, ports, shares, endpoint: what only looks.
+#include <chrono>
+
+#include <fmt/format.h>
+#include <google/protobuf/util/json_util.h>
+
+#include "app/cli/bridge_session.h"
+#include "app/cli/commands.h"
+#include "app/cli/machine_record.h"
+#include "app/cli/status_text.h"
+#include "app/cli/surroundings.h"
+#include "app/cli/terminal.h"
+#include "app/cli/text.h"
+#include "shared/core/version.h"
+
+namespace slipway {
+namespace {
+
+Reader readerFor(const User& user)
+{
+    auto now = std::chrono::system_clock::now().time_since_epoch();
+    return {std::chrono::duration_cast<std::chrono::milliseconds>(now).count(), user.home,
+            displayIsThere()};
+}
+
+// Every field is printed, under the names of bridge.proto.
+std::string jsonOf(const google::protobuf::Message& message)
+{
+    google::protobuf::util::JsonPrintOptions options;
+    options.add_whitespace = true;
+    options.always_print_primitive_fields = true;
+    options.preserve_proto_field_names = true;
+    std::string text;
+    auto done = google::protobuf::util::MessageToJsonString(message, &text, options);
+    CHECK(done.ok());
+    return text;
+}
+
+// What holds while no bridge can be asked.
+v1::State stateWithoutBridge(const Home& home)
+{
+    v1::State state;
+    state.set_version(std::string(version()));
+    state.set_home(home.root.string());
+    state.set_condition(v1::CONDITION_STOPPED);
+    state.mutable_endpoint()->set_url(home.endpointUrl());
+    if (machineRecord(home) == MachineRecord::Alive) {
+        state.set_condition(v1::CONDITION_DEGRADED);
+        state.set_reason("bridge not running; the engine goes on: slipway start");
+    }
+    return state;
+}
+
+Result<v1::State> currentState(const Home& home)
+{
+    BridgeSession bridge(home);
+    TRY(auto state, bridge.state());
+    return state ? *std::move(state) : stateWithoutBridge(home);
+}
+
+}  // namespace
+
+Result<int> statusCommand(const Home& home, bool json)
+{
+    TRY(auto user, invokingUser());
+    TRY(auto state, currentState(home));
+    addSurroundings(state, surroundingsOf(home, user));
+    fmt::print("{}", json ? jsonOf(state) : statusText(state, readerFor(user)));
+    return exitCodeOf(state.condition());
+}
+
+Result<int> portsCommand(const Home& home, bool json)
+{
+    TRY(auto user, invokingUser());
+    TRY(auto state, currentState(home));
+    if (!json) {
+        fmt::print("{}", portsText(state, readerFor(user)));
+        return 0;
+    }
+    std::string list;
+    for (const auto& port : state.ports()) list += (list.empty() ? "" : ",") + jsonOf(port);
+    fmt::print("[{}]\n", list);
+    return 0;
+}
+
+Result<int> sharesCommand(const Home& home, bool json)
+{
+    TRY(auto user, invokingUser());
+    TRY(auto state, currentState(home));
+    fmt::print("{}", json ? jsonOf(state.files()) : sharesText(state.files(), readerFor(user)));
+    return 0;
+}
+
+Result<int> endpointCommand(const Home& home, bool asExport)
+{
+    if (asExport)
+        fmt::print("export DOCKER_HOST={}\n", shellQuoted(home.endpointUrl()));
+    else
+        fmt::print("{}\n", home.endpointUrl());
+    return 0;
+}
+
+}  // namespace slipway

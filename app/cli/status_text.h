@@ -1,0 +1,33 @@
+// The bridge's State as a person reads it.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "shared/proto/bridge.pb.h"
+
+namespace slipway {
+
+// Exit codes of `slipway status`.
+inline constexpr int kExitRunning = 0;
+inline constexpr int kExitStopped = 3;
+inline constexpr int kExitDegraded = 4;
+inline constexpr int kExitTrouble = 5;
+int exitCodeOf(v1::Condition condition);
+
+std::string_view nameOf(v1::Condition condition);  // "running"
+
+struct Reader {
+    std::int64_t nowUnixMs = 0;
+    std::filesystem::path userHome;  // Written as ~.
+    bool display = true;
+};
+
+// The whole of it, with a line feed at the end; a section only where there is something to say.
+std::string statusText(const v1::State& state, const Reader& reader);
+
+std::string portsText(const v1::State& state, const Reader& reader);
+std::string sharesText(const v1::Files& files, const Reader& reader);
+
+}  // namespace slipway

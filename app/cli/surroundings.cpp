@@ -1,0 +1,67 @@
+#include "app/cli/surroundings.h"
+
+#include <cstdlib>
+#include <fstream>
+
+#include <fmt/format.h>
+
+#include "app/cli/process_facts.h"
+#include "app/cli/terminal.h"
+#include "shared/paths/docker_context.h"
+
+namespace slipway {
+namespace {
+
+std::string environment(const char* name)
+{
+    const char* set = std::getenv(name);
+    return set ? set : "";
+}
+
+void warn(v1::State& state, std::string text, std::string remedy)
+{
+    auto* warning = state.add_warnings();
+    warning->set_text(std::move(text));
+    warning->set_remedy(std::move(remedy));
+}
+
+}  // namespace
+
+std::optional<v1::Process> desktopProcess(const Home& home)
+{
+    std::ifstream in(home.desktopLock());
+    pid_t pid = 0;
+    if (!(in >> pid) || programOf(pid) != "slipway-desktop") return std::nullopt;
+    v1::Process process;
+    process.set_name("slipway-desktop");
+    process.set_pid(static_cast<std::uint32_t>(pid));
+    process.set_pss_bytes(pssBytesOf(pid));
+    return process;
+}
+
+Surroundings surroundingsOf(const Home& home, const User& user)
+{
+    return {environment("DOCKER_HOST"), currentContext(user), user.home, displayIsThere(),
+            desktopProcess(home)};
+}
+
+void addSurroundings(v1::State& state, const Surroundings& around)
+{
+    auto& endpoint = *state.mutable_endpoint();
+    endpoint.set_context_current(around.dockerHost.empty() && !endpoint.context().empty() &&
+                                 endpoint.context() == around.currentContext);
+    if (around.desktop) *state.add_processes() = *around.desktop;
+    if (!around.dockerHost.empty() && around.dockerHost != endpoint.url())
+        warn(state,
+             fmt::format("DOCKER_HOST={} is set in this shell and overrides contexts", around.dockerHost),
+             endpoint.context().empty()
+                 ? "unset DOCKER_HOST"
+                 : fmt::format("unset DOCKER_HOST, or docker --context {} …", endpoint.context()));
+    for (const auto& port : state.ports()) {
+        if (port.refusal().empty()) continue;
+        warn(state, fmt::format("port {} of \"{}\" is not published", port.host_port(), port.container()),
+             port.remedy());
+    }
+}
+
+}  // namespace slipway

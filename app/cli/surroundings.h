@@ -1,0 +1,28 @@
+// The facts that only the asking shell knows, added to what the bridge says.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "shared/paths/home.h"
+#include "shared/proto/bridge.pb.h"
+
+namespace slipway {
+
+struct Surroundings {
+    std::string dockerHost;      // DOCKER_HOST; empty when unset.
+    std::string currentContext;
+    std::filesystem::path userHome;
+    bool display = false;
+    std::optional<v1::Process> desktop;
+};
+Surroundings surroundingsOf(const Home& home, const User& user);
+
+// Puts them into the state: whether the context is current, the desktop's process, a warning where
+// DOCKER_HOST leads elsewhere, and one for each port that was refused.
+void addSurroundings(v1::State& state, const Surroundings& around);
+
+// The tray's process, by the lock it holds in run/desktop.lock.
+std::optional<v1::Process> desktopProcess(const Home& home);
+
+}  // namespace slipway

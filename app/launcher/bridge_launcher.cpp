@@ -1,0 +1,81 @@
+#include "app/launcher/bridge_launcher.h"
+
+#include <atomic>
+#include <deque>
+#include <fstream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include <fmt/format.h>
+
+#include "shared/paths/program_dir.h"
+#include "shared/process/child.h"
+
+namespace slipway {
+namespace {
+
+using Clock = std::chrono::system_clock;
+
+constexpr std::chrono::milliseconds kLookEvery{20};
+// A bridge that another program started at the same moment holds the lock: ours ends, and that one answers.
+constexpr std::chrono::seconds kAnotherAnswersWithin{1};
+constexpr std::size_t kLogLinesShown = 5;
+
+std::string lastLogLines(const std::filesystem::path& file)
+{
+    std::ifstream in(file);
+    std::deque<std::string> last;
+    for (std::string line; std::getline(in, line);) {
+        last.push_back(line);
+        if (last.size() > kLogLinesShown) last.pop_front();
+    }
+    if (last.empty()) return fmt::format("its log {} is empty", file.string());
+    std::string text = fmt::format("the end of {}:", file.string());
+    for (const auto& line : last) text += "\n  " + line;
+    return text;
+}
+
+// The child is reaped on a thread that outlives this call, as the bridge does; it uses nothing of ours
+// but what it owns.
+std::shared_ptr<std::atomic<int>> reapInBackground(Child child)
+{
+    auto exitCode = std::make_shared<std::atomic<int>>(-1);
+    std::thread([child = std::move(child), exitCode]() mutable { *exitCode = child.wait(); }).detach();
+    return exitCode;
+}
+
+}  // namespace
+
+Result<> launchBridge(const Home& home, grpc::Channel& channel)
+{
+    Command command;
+    command.program = programDir() / "slipway-bridge";
+    command.newSession = true;
+    auto child = Child::start(command);
+    if (!child) return tl::unexpected(context("start the bridge", child.error()));
+    auto exitCode = reapInBackground(*std::move(child));
+
+    auto deadline = Clock::now() + kBridgeAnswersWithin;
+    bool ended = false;
+    while (channel.GetState(true) != GRPC_CHANNEL_READY) {
+        if (!ended && *exitCode >= 0) {
+            ended = true;
+            deadline = std::min(deadline, Clock::now() + kAnotherAnswersWithin);
+        }
+        if (Clock::now() >= deadline) {
+            auto log = lastLogLines(home.logDir() / "bridge.log");
+            if (ended)
+                return fail(Code::Unavailable,
+                            fmt::format("the bridge ended with exit code {}; {}", exitCode->load(), log));
+            return fail(Code::DeadlineExceeded,
+                        fmt::format("the bridge did not answer within {} s; {}",
+                                    kBridgeAnswersWithin.count(), log));
+        }
+        std::this_thread::sleep_for(kLookEvery);
+    }
+    return {};
+}
+
+}  // namespace slipway
