@@ -1,0 +1,41 @@
+// FUSE messages over a blocking stream socket: whole ones in, whole ones out.
+#pragma once
+
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "shared/core/error.h"
+#include "shared/fuse/request.h"
+#include "shared/io/descriptor.h"
+
+namespace slipway::fuse {
+
+class MessageStream {
+public:
+    // Takes the socket over and makes it blocking.
+    explicit MessageStream(Descriptor socket);
+
+    // Waits for the next message and gives it whole. False: the stream has ended, or its bytes are not
+    // messages. Any number of threads may wait; each message goes to one of them.
+    bool read(std::vector<std::byte>& message);
+
+    // All parts as one message. False: the peer has gone. From any thread.
+    bool write(std::span<const Bytes> parts);
+    bool write(Bytes message) { return write(std::span(&message, 1)); }
+
+    // Ends every read() and write(), now and later. From any thread.
+    void shutdown();
+
+private:
+    bool fill(std::size_t wanted);
+
+    Descriptor m_socket;
+    std::mutex m_readMutex;
+    std::vector<std::byte> m_buffer;  // Guarded by m_readMutex, as are the two below.
+    std::size_t m_begin = 0;
+    std::size_t m_end = 0;
+    std::mutex m_writeMutex;
+};
+
+}  // namespace slipway::fuse

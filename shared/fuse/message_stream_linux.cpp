@@ -1,0 +1,108 @@
+#include "shared/fuse/message_stream.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+namespace slipway::fuse {
+namespace {
+
+constexpr std::size_t kBufferBytes = 256 * 1024;
+constexpr std::size_t kMaxParts = 4;
+
+// Receives at least one byte. 0: the stream has ended.
+std::size_t receive(int socket, std::byte* to, std::size_t room)
+{
+    for (;;) {
+        ssize_t count = ::recv(socket, to, room, 0);
+        if (count > 0) return static_cast<std::size_t>(count);
+        if (count == 0 || errno != EINTR) return 0;
+    }
+}
+
+}  // namespace
+
+MessageStream::MessageStream(Descriptor socket) : m_socket(std::move(socket)), m_buffer(kBufferBytes)
+{
+    int flags = ::fcntl(m_socket.get(), F_GETFL);
+    if (flags >= 0) ::fcntl(m_socket.get(), F_SETFL, flags & ~O_NONBLOCK);
+}
+
+bool MessageStream::fill(std::size_t wanted)
+{
+    while (m_end - m_begin < wanted) {
+        if (m_begin > 0) {
+            std::memmove(m_buffer.data(), m_buffer.data() + m_begin, m_end - m_begin);
+            m_end -= m_begin;
+            m_begin = 0;
+        }
+        std::size_t count = receive(m_socket.get(), m_buffer.data() + m_end, m_buffer.size() - m_end);
+        if (count == 0) return false;
+        m_end += count;
+    }
+    return true;
+}
+
+bool MessageStream::read(std::vector<std::byte>& message)
+{
+    std::lock_guard lock(m_readMutex);
+    std::uint32_t length = 0;
+    if (!fill(sizeof length)) return false;
+    std::memcpy(&length, m_buffer.data() + m_begin, sizeof length);
+    if (length < sizeof(OutHeader) || length > kMaxMessageBytes) return false;
+
+    message.resize(length);
+    std::size_t have = std::min<std::size_t>(length, m_end - m_begin);
+    std::memcpy(message.data(), m_buffer.data() + m_begin, have);
+    m_begin += have;
+    if (m_begin == m_end) m_begin = m_end = 0;
+    while (have < length) {  // What the buffer does not hold goes straight where it belongs.
+        std::size_t count = receive(m_socket.get(), message.data() + have, length - have);
+        if (count == 0) return false;
+        have += count;
+    }
+    return true;
+}
+
+bool MessageStream::write(std::span<const Bytes> parts)
+{
+    CHECK(parts.size() <= kMaxParts);
+    std::array<iovec, kMaxParts> vectors{};
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+        vectors[i] = {const_cast<std::byte*>(parts[i].data()), parts[i].size()};
+    }
+    iovec* next = vectors.data();
+    std::size_t left = parts.size();
+
+    std::lock_guard lock(m_writeMutex);
+    while (left > 0) {
+        msghdr head{};
+        head.msg_iov = next;
+        head.msg_iovlen = left;
+        ssize_t sent = ::sendmsg(m_socket.get(), &head, MSG_NOSIGNAL);
+        if (sent < 0) {
+            if (errno == EINTR) continue;
+            return false;
+        }
+        auto count = static_cast<std::size_t>(sent);
+        while (left > 0 && count >= next->iov_len) {
+            count -= next->iov_len;
+            ++next;
+            --left;
+        }
+        if (left > 0) {
+            next->iov_base = static_cast<std::byte*>(next->iov_base) + count;
+            next->iov_len -= count;
+        }
+    }
+    return true;
+}
+
+void MessageStream::shutdown() { ::shutdown(m_socket.get(), SHUT_RDWR); }
+
+}  // namespace slipway::fuse

@@ -1,0 +1,355 @@
+#include "wsl-bridge/files/coherence.h"
+
+#include <chrono>
+
+#include "shared/core/log.h"
+#include "shared/fuse/wire.h"
+
+namespace slipway {
+namespace {
+
+constexpr std::uint64_t kForever = 1'000'000'000;  // Seconds; the kernel cuts it to what it can count.
+constexpr std::uint64_t kUnwatched = 1;
+constexpr int kPairMs = 5;  // How long a MovedFrom waits for its MovedTo; they are queued together.
+constexpr std::chrono::milliseconds kMaxOwnChange{200};
+
+bool sameAsSeen(const Node& node, const FileFacts& facts)
+{
+    return node.hasSeen && node.seenSize == facts.size && node.seenModified == facts.modified &&
+           node.seenChanged == facts.changed;
+}
+
+void setSeen(Node& node, const FileFacts& facts)
+{
+    node.hasSeen = true;
+    node.seenSize = facts.size;
+    node.seenModified = facts.modified;
+    node.seenChanged = facts.changed;
+    node.mode = facts.mode;
+}
+
+}  // namespace
+
+Coherence::Coherence(Share& share, Outbox& outbox, std::unique_ptr<HostWatcher> watcher)
+    : m_share(share), m_outbox(outbox), m_watcher(std::move(watcher)), m_thread([this] { run(); })
+{
+}
+
+Coherence::~Coherence()
+{
+    {
+        std::lock_guard lock(m_share.mutex);
+        m_stopping = true;
+    }
+    m_changeEnded.notify_all();
+    m_watcher->stop();
+    m_thread.join();
+}
+
+void Coherence::watch(Node& node)
+{
+    if (node.watch >= 0 || node.isVirtual) return;
+    auto handle = m_share.nodes.handleOf(node);
+    if (!handle) return;
+    auto watch = m_watcher->add(**handle, node.isDirectory());
+    if (watch) return m_share.nodes.setWatch(node, *watch);
+    if (watch.error() == Errno::NoSpace && !m_warned) {
+        m_warned = true;
+        log::warn("files: the host allows no more watches, so containers see changes up to {} s late: "
+                  "raise fs.inotify.max_user_watches", kUnwatched);
+    }
+}
+
+void Coherence::watchAll()
+{
+    m_share.nodes.forEach([this](Node& node) {
+        if (node.lookups > 0 && (node.isDirectory() || node.anchor)) watch(node);
+    });
+}
+
+std::uint64_t Coherence::entrySeconds(const Node& parent) const
+{
+    // Without EXPIRE_ONLY a name could only be thrown out, with all mounts below it.
+    return parent.watch >= 0 && (m_share.session.flags & fuse::HasExpireOnly) ? kForever : kUnwatched;
+}
+
+std::uint64_t Coherence::absenceSeconds(const Node& parent) const
+{
+    // A name that is not there leaves no node, so after a restart only IncEpoch reaches it. An ancestor
+    // of grants gains names without any event.
+    if (parent.isVirtual) return 0;
+    bool reachable = m_share.session.minor >= fuse::kMinorWithIncEpoch;
+    return reachable ? entrySeconds(parent) : kUnwatched;
+}
+
+std::uint64_t Coherence::attributeSeconds(Node& node, const FileFacts& facts)
+{
+    if (node.isVirtual) return kUnwatched;
+    // A write through another name raises no event in the folder of this one.
+    if (node.isRegular() && facts.links > 1) watch(node);
+    if (node.watch >= 0) return kForever;
+    if (facts.links > 1 || node.isDirectory() || node.names.empty()) return kUnwatched;
+    Node* parent = m_share.nodes.find(node.names.front().parent);
+    return parent && parent->watch >= 0 ? kForever : kUnwatched;
+}
+
+void Coherence::told(Node& node, const FileFacts& facts)
+{
+    if (node.isVirtual || node.ownChanges > 0) return;
+    bool changed = node.hasSeen && (node.seenSize != facts.size || node.seenModified != facts.modified);
+    if (node.isRegular() && node.lookups > 0 && changed) m_outbox.inode(node.id, true);
+    setSeen(node, facts);
+}
+
+void Coherence::tellAll(Outbox& outbox)
+{
+    if (m_share.session.minor >= fuse::kMinorWithIncEpoch) outbox.epoch();
+    m_share.nodes.forEach([&](Node& node) {
+        outbox.inode(node.id, true);
+        if (!(m_share.session.flags & fuse::HasExpireOnly)) return;
+        for (const auto& name : node.names) outbox.entry(name.parent, name.name);
+    });
+}
+
+void Coherence::expect(const Node& directory, std::string_view name, What what)
+{
+    if (directory.watch >= 0) ++m_expected[{directory.id, std::string(name), what}];
+}
+
+bool Coherence::takeExpected(std::uint64_t directory, std::string_view name, What what)
+{
+    auto found = m_expected.find({directory, std::string(name), what});
+    if (found == m_expected.end()) return false;
+    if (--found->second == 0) m_expected.erase(found);
+    return true;
+}
+
+void Coherence::unexpect(std::uint64_t directory, std::string_view name, What what)
+{
+    if (takeExpected(directory, name, what)) return;
+    Node* node = m_share.nodes.find(directory);
+    if (!node || node->watch < 0) return;
+    m_outbox.entry(directory, name);
+    m_outbox.inode(directory, true);
+}
+
+void Coherence::nameRemoved(std::uint64_t directory, std::string_view name)
+{
+    Node* node = m_share.nodes.dropName(directory, name);
+    if (!node) return;
+    if (!node->names.empty() && !node->anchor) node->pin.reset();  // Reached by its other names.
+    node->hasSeen = false;  // Its count of links has changed.
+}
+
+void Coherence::nameMoved(const NodeName& from, const NodeName& to, bool exchange)
+{
+    Node* moved = m_share.nodes.dropName(from.parent, from.name);
+    Node* replaced = m_share.nodes.childOf(to.parent, to.name);
+    if (replaced && replaced != moved) nameRemoved(to.parent, to.name);
+    Node* source = m_share.nodes.find(from.parent);
+    Node* target = m_share.nodes.find(to.parent);
+    if (moved && target) m_share.nodes.addName(*moved, *target, to.name);
+    if (exchange && replaced && source) m_share.nodes.addName(*replaced, *source, from.name);
+    for (Node* node : {moved, replaced}) {
+        if (!node) continue;
+        if (auto facts = m_share.nodes.factsOf(*node)) setSeen(*node, *facts);
+    }
+}
+
+void Coherence::forget(std::uint64_t id, std::uint64_t count)
+{
+    m_share.nodes.forget(id, count);
+    unwatchDead();
+}
+
+void Coherence::unwatchDead()
+{
+    for (int watch : m_share.nodes.takeDeadWatches()) m_watcher->remove(watch);
+}
+
+void Coherence::forgetAll()
+{
+    m_share.nodes.clear();
+    m_expected.clear();
+    m_move.reset();
+    unwatchDead();
+}
+
+void Coherence::beginChange(Node& node)
+{
+    if (node.ownChanges == 0) {
+        if (auto facts = m_share.nodes.factsOf(node)) told(node, *facts);
+    }
+    ++node.ownChanges;
+}
+
+void Coherence::endChange(std::uint64_t id)
+{
+    Node* node = m_share.nodes.find(id);
+    if (!node) return;
+    --node->ownChanges;
+    if (auto facts = m_share.nodes.factsOf(*node)) setSeen(*node, *facts);
+    if (node->ownChanges == 0) m_changeEnded.notify_all();
+}
+
+void Coherence::run()
+{
+    for (;;) {
+        auto events = m_watcher->wait(m_move ? kPairMs : -1);
+        std::unique_lock lock(m_share.mutex);
+        if (m_stopping) return;
+        m_eventLock = &lock;
+        if (events.empty()) flushMove();
+        for (const auto& event : events) onEvent(event);
+    }
+}
+
+void Coherence::onEvent(const HostEvent& event)
+{
+    if (event.what == What::Overflow) return onOverflow();
+    Node* node = m_share.nodes.byWatch(event.watch);
+    if (!node) return;
+    if (event.what == What::Gone) {
+        m_share.nodes.setWatch(*node, -1);
+        std::erase_if(m_expected, [&](const auto& entry) { return std::get<0>(entry.first) == node->id; });
+        return;
+    }
+    if (event.what == What::Modified || event.what == What::Attributes) {
+        if (event.name.empty()) return onContents(*node, 0, event);
+        if (Node* child = m_share.nodes.childOf(node->id, event.name)) return onContents(*child, node->id, event);
+        return;
+    }
+    onName(*node, event);
+}
+
+void Coherence::onName(Node& directory, const HostEvent& event)
+{
+    if (event.what != What::MovedTo) flushMove();
+    if (takeExpected(directory.id, event.name, event.what)) return;
+
+    Node* known = m_share.nodes.childOf(directory.id, event.name);
+    std::uint64_t knownId = known ? known->id : 0;
+    if (known) {
+        // Whoever has it open goes on with what it has.
+        if (known->open && !known->isDirectory() && !known->pin) known->pin = known->open;
+        m_share.nodes.dropName(directory.id, event.name);
+    }
+    m_outbox.entry(directory.id, event.name);
+    m_outbox.inode(directory.id, true);
+    if (known) m_outbox.inode(knownId, false);
+
+    InjectionOrder order;
+    order.directory = directory.id;
+    order.name = event.name;
+    order.node = knownId;
+    switch (event.what) {
+        case What::MovedFrom:
+            order.what = fuse::Injection::Delete;
+            order.mode = event.isDirectory ? fuse::kTypeDirectory | 0755 : fuse::kTypeRegular | 0644;
+            fillPaths(order);
+            m_move = Move{event.cookie, order};
+            return;
+        case What::Deleted:
+            order.what = fuse::Injection::Delete;
+            order.mode = event.isDirectory ? fuse::kTypeDirectory | 0755 : fuse::kTypeRegular | 0644;
+            break;
+        case What::MovedTo:
+            if (m_move && m_move->cookie == event.cookie) {
+                order = m_move->order;
+                m_move.reset();
+                order.what = fuse::Injection::Rename;
+                order.newDirectory = directory.id;
+                order.newName = event.name;
+                order.replaced = knownId;
+                followMove(order);
+                break;
+            }
+            flushMove();
+            [[fallthrough]];
+        default:
+            order.what = fuse::Injection::Create;
+            order.mode = modeAt(directory, event.name, event.isDirectory);
+    }
+    fillPaths(order);
+    m_outbox.inject(std::move(order));
+}
+
+void Coherence::followMove(const InjectionOrder& move)
+{
+    Node* moved = m_share.nodes.find(move.node);
+    Node* directory = m_share.nodes.find(move.newDirectory);
+    if (!moved || !directory) return;
+    auto handle = m_share.nodes.handleOf(*directory);
+    if (!handle) return;
+    auto facts = m_share.tree.factsOfChild(**handle, move.newName);
+    if (facts && facts->identity == moved->identity) m_share.nodes.addName(*moved, *directory, move.newName);
+}
+
+void Coherence::onContents(Node& node, std::uint64_t directory, const HostEvent& event)
+{
+    std::uint64_t id = node.id;
+    m_changeEnded.wait_for(*m_eventLock, kMaxOwnChange, [&] {
+        Node* now = m_share.nodes.find(id);
+        return m_stopping || !now || now->ownChanges == 0;
+    });
+    Node* now = m_share.nodes.find(id);
+    if (!now) return;
+    auto facts = m_share.nodes.factsOf(*now);
+    if (!facts || sameAsSeen(*now, *facts)) return;
+    // The file's own watch says it too, and has no name to inject the event under.
+    if (directory == 0 && !now->anchor && !now->names.empty()) directory = now->names.front().parent;
+    bool modified = event.what == What::Modified && now->isRegular();
+    setSeen(*now, *facts);
+    m_outbox.inode(id, modified || now->isRegular());
+
+    InjectionOrder order;
+    order.what = modified ? fuse::Injection::Modify : fuse::Injection::Attrib;
+    order.node = id;
+    order.mode = facts->mode;
+    if (!now->names.empty()) {
+        order.directory = now->names.front().parent;
+        order.name = now->names.front().name;
+        for (const auto& name : now->names) {
+            if (name.parent == directory && name.name == event.name) order.directory = directory, order.name = name.name;
+        }
+        fillPaths(order);
+        m_outbox.inject(std::move(order));
+    }
+}
+
+void Coherence::onOverflow()
+{
+    log::warn("files: host events were lost (raise fs.inotify.max_queued_events); containers ask everything anew");
+    m_expected.clear();
+    m_move.reset();
+    m_share.nodes.forEach([](Node& node) { node.hasSeen = false; });
+    m_outbox.everything();
+}
+
+void Coherence::flushMove()
+{
+    if (!m_move) return;
+    m_outbox.inject(std::move(m_move->order));
+    m_move.reset();
+}
+
+std::uint32_t Coherence::modeAt(Node& directory, const std::string& name, bool isDirectory)
+{
+    if (auto handle = m_share.nodes.handleOf(directory)) {
+        if (auto facts = m_share.tree.factsOfChild(**handle, name)) return facts->mode;
+    }
+    return isDirectory ? fuse::kTypeDirectory | 0755 : fuse::kTypeRegular | 0644;
+}
+
+void Coherence::fillPaths(InjectionOrder& order)
+{
+    auto below = [this](std::uint64_t directory, const std::string& name) {
+        Node* node = m_share.nodes.find(directory);
+        auto path = node ? m_share.nodes.pathOf(*node) : std::nullopt;
+        return path ? (*path + "/" + name).substr(1) : std::string();
+    };
+    if (order.path.empty()) order.path = below(order.directory, order.name);
+    if (order.newDirectory) order.newPath = below(order.newDirectory, order.newName);
+}
+
+}  // namespace slipway

@@ -1,0 +1,116 @@
+// The injector's own requests: answered so that the guest's kernel raises the event, without a hand on
+// the disk. Nothing here may be remembered by the kernel, so every answer is valid for no time at all.
+#include "wsl-bridge/files/dispatcher.h"
+
+
+#include "shared/core/error.h"
+
+namespace slipway {
+
+using fuse::Injection;
+using fuse::Opcode;
+
+bool Dispatcher::routeInjected(Call& call)
+{
+    auto order = m_outbox.current(call.header.pid);
+    if (!order) return false;
+    switch (call.header.opcode) {
+        case Opcode::Lookup: return lookupInjected(call, *order);
+        case Opcode::Mknod:
+        case Opcode::Mkdir:
+        case Opcode::Symlink: return makeInjected(call, *order);
+        case Opcode::Unlink:
+        case Opcode::Rmdir:
+        case Opcode::Rename:
+        case Opcode::Rename2: call.reply(); return true;
+        case Opcode::Setattr: {
+            fuse::AttrOut out{};
+            std::lock_guard lock(m_share.mutex);
+            Node* node = m_share.nodes.find(call.header.nodeid);
+            auto facts = node ? factsOf(*node) : FuseResult<FileFacts>(refuse(Errno::Stale));
+            if (!facts) return false;
+            out.attr = attrOf(*facts);
+            call.replyValue(out);
+            return true;
+        }
+        default: return false;
+    }
+}
+
+void Dispatcher::replyGone(const Call& call, std::uint32_t mode)
+{
+    std::lock_guard lock(m_share.mutex);
+    Node& node = m_share.nodes.adoptGone(mode);
+    m_share.nodes.countLookup(node);
+    fuse::EntryOut out{};
+    out.nodeid = node.id;
+    out.attr.ino = node.id;
+    out.attr.mode = mode;
+    out.attr.nlink = 1;
+    call.replyValue(out);
+}
+
+bool Dispatcher::lookupInjected(Call& call, const InjectionOrder& order)
+{
+    auto name = call.body.name();
+    if (!call.body.good()) return false;
+    bool isSource = call.header.nodeid == order.directory && name == order.name;
+    bool isTarget = order.what == Injection::Rename && call.header.nodeid == order.newDirectory && name == order.newName;
+    if (!isSource && !isTarget) {
+        call.body = fuse::Body(std::as_bytes(std::span(name.data(), name.size() + 1)));
+        return false;
+    }
+    // A file that a rename replaced must be seen there, so that its watchers hear of its end.
+    std::uint64_t wanted = isTarget ? order.replaced : order.node;
+    bool expectsNothing = order.what == Injection::Create || (isTarget && order.replaced == 0);
+    if (expectsNothing) {
+        call.error(Errno::NoEntry);
+        return true;
+    }
+    {
+        std::lock_guard lock(m_share.mutex);
+        Node* node = m_share.nodes.find(wanted);
+        if (node && node->lookups > 0) {
+            FileFacts facts;
+            if (auto found = factsOf(*node)) {
+                facts = *found;
+            } else {
+                facts.identity = node->identity;
+                facts.mode = node->mode;
+                facts.links = 1;
+            }
+            m_share.nodes.countLookup(*node);
+            fuse::EntryOut out{};
+            out.nodeid = node->id;
+            out.attr = attrOf(facts);
+            call.replyValue(out);
+            return true;
+        }
+    }
+    if (order.what == Injection::Modify || order.what == Injection::Attrib) {
+        call.error(Errno::NoEntry);
+    } else {
+        replyGone(call, order.mode);
+    }
+    return true;
+}
+
+bool Dispatcher::makeInjected(Call& call, const InjectionOrder& order)
+{
+    if (order.what != Injection::Create || call.header.nodeid != order.directory) return false;
+    auto where = at(order.directory, order.name);
+    auto entry = where ? entryOf(*where) : FuseResult<fuse::EntryOut>(refuse(where.error()));
+    // The kernel refuses an answer of another type than it asked for.
+    bool sameType = entry && (entry->attr.mode & fuse::kTypeMask) == (order.mode & fuse::kTypeMask);
+    if (entry && !sameType) forget(entry->nodeid, 1);
+    if (!sameType) {
+        replyGone(call, order.mode);
+        return true;
+    }
+    entry->entryValid = 0;
+    entry->attrValid = 0;
+    call.replyValue(*entry);
+    return true;
+}
+
+}  // namespace slipway

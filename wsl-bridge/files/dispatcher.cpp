@@ -1,0 +1,223 @@
+#include "wsl-bridge/files/dispatcher.h"
+
+#include <algorithm>
+
+#include "shared/core/log.h"
+
+namespace slipway {
+
+using fuse::Opcode;
+
+namespace {
+
+// What we use where the guest's kernel has it. Left off on purpose: WRITEBACK_CACHE (the kernel would
+// never again accept the host's sizes and times), the lock flags (locks that the kernel keeps are right
+// between containers and outlive us), ATOMIC_O_TRUNC (there is no open to truncate at).
+constexpr std::uint64_t kWanted =
+    fuse::AsyncRead | fuse::BigWrites | fuse::DontMask | fuse::DoReaddirplus | fuse::AsyncDio |
+    fuse::NoOpenSupport | fuse::ParallelDirops | fuse::MaxPages | fuse::CacheSymlinks |
+    fuse::NoOpendirSupport | fuse::ExplicitInvalData | fuse::HandleKillprivV2 | fuse::InitExt |
+    fuse::HasExpireOnly;
+constexpr std::uint16_t kMaxBackground = 64;
+constexpr std::uint32_t kMaxReadahead = 4u << 20;
+constexpr std::uint32_t kMinMinor = 31;  // Linux 5.4: EXPLICIT_INVAL_DATA and zero-message OPENDIR are there.
+
+}  // namespace
+
+fuse::Attr attrOf(const FileFacts& facts)
+{
+    fuse::Attr attr{};
+    attr.ino = facts.identity.inode;
+    attr.size = facts.size;
+    attr.blocks = facts.blocks;
+    attr.atime = static_cast<std::uint64_t>(facts.accessed.seconds);
+    attr.mtime = static_cast<std::uint64_t>(facts.modified.seconds);
+    attr.ctime = static_cast<std::uint64_t>(facts.changed.seconds);
+    attr.atimensec = facts.accessed.nanoseconds;
+    attr.mtimensec = facts.modified.nanoseconds;
+    attr.ctimensec = facts.changed.nanoseconds;
+    attr.mode = facts.mode;
+    attr.nlink = facts.links;
+    attr.uid = facts.uid;
+    attr.gid = facts.gid;
+    attr.rdev = facts.deviceNumber;
+    attr.blksize = fuse::kPageBytes;
+    return attr;
+}
+
+void Dispatcher::Call::reply(fuse::Bytes data) const
+{
+    fuse::OutHeader out{static_cast<std::uint32_t>(sizeof out + data.size()), 0, header.unique};
+    std::array parts{std::as_bytes(std::span(&out, 1)), data};
+    send(parts);
+}
+
+void Dispatcher::Call::error(Errno error) const
+{
+    fuse::OutHeader out{sizeof out, -static_cast<std::int32_t>(error), header.unique};
+    std::array parts{std::as_bytes(std::span(&out, 1))};
+    send(parts);
+}
+
+NewFile Dispatcher::Call::newFile(std::uint32_t mode, std::uint32_t umask) const
+{
+    NewFile file;
+    file.mode = mode;
+    file.umask = umask;
+    file.uid = header.uid;
+    file.gid = header.gid;
+    return file;
+}
+
+void Dispatcher::handle(fuse::Bytes message, std::vector<std::byte>& scratch, const Send& send)
+{
+    auto request = fuse::parseRequest(message);
+    if (!request) return;
+    ++m_served;
+    const auto& header = request->header;
+    switch (header.opcode) {
+        case Opcode::Forget: {
+            fuse::Body body(request->body);
+            auto in = body.take<fuse::ForgetIn>();
+            if (body.good()) forget(header.nodeid, in.nlookup);
+            return;
+        }
+        case Opcode::Interrupt: return;  // Every call ends by itself.
+        default: break;
+    }
+    Call call{header, fuse::Body(request->body), scratch, send, (header.unique & fuse::kResentBit) != 0,
+              header.unique & ~fuse::kResentBit};
+    if (header.opcode == Opcode::BatchForget) return batchForget(call);
+    if (header.opcode == Opcode::InjectorReady) {
+        auto in = call.body.take<fuse::InjectorReadyBody>();
+        if (call.body.good()) m_outbox.injectorIs(in.pid);
+        return;
+    }
+    if (header.opcode == Opcode::InjectionDone) {
+        auto in = call.body.take<fuse::InjectionDoneBody>();
+        if (call.body.good()) m_outbox.injectionDone(in.sequence);
+        return;
+    }
+    if (routeInjected(call)) return;
+    auto outcome = route(call);
+    if (!outcome) call.error(outcome.error());
+}
+
+Dispatcher::Outcome Dispatcher::route(Call& call)
+{
+    switch (call.header.opcode) {
+        case Opcode::Init: return init(call);
+        case Opcode::Lookup: return lookup(call);
+        case Opcode::Getattr: return getattr(call);
+        case Opcode::Setattr: return setattr(call);
+        case Opcode::Readlink: return readlink(call);
+        case Opcode::Symlink:
+        case Opcode::Mknod:
+        case Opcode::Mkdir: return make(call);
+        case Opcode::Unlink: return remove(call, false);
+        case Opcode::Rmdir: return remove(call, true);
+        case Opcode::Rename: return rename(call, false);
+        case Opcode::Rename2: return rename(call, true);
+        case Opcode::Link: return link(call);
+        case Opcode::Read: return read(call);
+        case Opcode::Write: return write(call);
+        case Opcode::Statfs: return statfs(call);
+        case Opcode::Fsync: return sync(call);
+        case Opcode::Fsyncdir: return sync(call);
+        case Opcode::Setxattr: return setxattr(call);
+        case Opcode::Getxattr: return getxattr(call, false);
+        case Opcode::Listxattr: return getxattr(call, true);
+        case Opcode::Removexattr: return removexattr(call);
+        case Opcode::Readdir: return readdir(call, false);
+        case Opcode::Readdirplus: return readdir(call, true);
+        case Opcode::Create: return create(call);
+        case Opcode::Fallocate: return allocate(call);
+        case Opcode::Lseek: return seek(call);
+        case Opcode::Release:
+        case Opcode::Releasedir:
+        case Opcode::Destroy: call.reply(); return {};
+        // OPEN and OPENDIR: zero-message opens. FLUSH, ACCESS: nothing to do, as there are no open files
+        // and the kernel checks permissions. COPY_FILE_RANGE: the kernel then copies by itself. And all
+        // that we do not know. The kernel asks none of them twice.
+        default: return refuse(Errno::NotImplemented);
+    }
+}
+
+Dispatcher::Outcome Dispatcher::init(Call& call)
+{
+    fuse::InitIn in{};
+    auto given = call.body.data(std::min(call.body.left(), sizeof in));
+    if (given.size() < fuse::kShortInitInBytes) return refuse(Errno::Invalid);
+    std::memcpy(&in, given.data(), given.size());
+    if (in.major != fuse::kMajor || in.minor < kMinMinor) {
+        log::error("files: the machine's kernel speaks FUSE {}.{}; {}.{} (Linux 5.4) or newer is needed", in.major,
+                   in.minor, fuse::kMajor, kMinMinor);
+        return refuse(Errno::NotSupported);
+    }
+    std::uint64_t offered = in.flags;
+    if (offered & fuse::InitExt) offered |= static_cast<std::uint64_t>(in.flags2) << 32;
+    std::uint64_t agreed = offered & kWanted;
+    {
+        std::lock_guard lock(m_share.mutex);
+        bool first = m_share.session.minor == 0;
+        m_share.session = {in.minor, agreed};
+        if (!call.resent || first) {  // A new mount: the ids of the one before mean nothing to it.
+            m_coherence.forgetAll();
+            m_share.store.clear();
+            m_share.intents.clear();
+        }
+        m_share.store.setSession(m_share.session);
+    }
+    fuse::InitOut out{};
+    out.major = fuse::kMajor;
+    out.minor = std::min(in.minor, fuse::kMinor);
+    out.maxReadahead = kMaxReadahead;
+    out.flags = static_cast<std::uint32_t>(agreed);
+    out.flags2 = static_cast<std::uint32_t>(agreed >> 32);
+    out.maxBackground = kMaxBackground;
+    out.congestionThreshold = kMaxBackground * 3 / 4;
+    out.maxWrite = fuse::kMaxDataBytes;
+    out.timeGran = 1;
+    out.maxPages = fuse::kMaxPages;
+    call.replyValue(out);
+    return {};
+}
+
+void Dispatcher::forget(std::uint64_t node, std::uint64_t count)
+{
+    std::lock_guard lock(m_share.mutex);
+    m_coherence.forget(node, count);
+}
+
+void Dispatcher::batchForget(Call& call)
+{
+    auto in = call.body.take<fuse::BatchForgetIn>();
+    for (std::uint32_t i = 0; i < in.count; ++i) {
+        auto one = call.body.take<fuse::ForgetOne>();
+        if (!call.body.good()) return;
+        forget(one.nodeid, one.nlookup);
+    }
+}
+
+FuseResult<Node*> Dispatcher::nodeOf(std::uint64_t id)
+{
+    Node* node = m_share.nodes.find(id);
+    if (!node) return refuse(Errno::Stale);
+    return node;
+}
+
+fuse::EntryOut Dispatcher::fillEntry(Node& node, const FileFacts& facts, const Node& parent)
+{
+    m_coherence.told(node, facts);
+    m_share.nodes.countLookup(node);
+    // A watch in a container makes no request in the folder it watches: be ready as soon as it is known.
+    if (node.isDirectory() || node.anchor) m_coherence.watch(node);
+    fuse::EntryOut out{};
+    out.nodeid = node.id;
+    out.entryValid = m_coherence.entrySeconds(parent);
+    out.attrValid = m_coherence.attributeSeconds(node, facts);
+    out.attr = attrOf(facts);
+    return out;
+}
+
+}  // namespace slipway

@@ -1,0 +1,97 @@
+// inotify behind HostWatcher. Host writes through a shared mapping raise nothing there, on any kernel:
+// such a change is seen by the guest when it asks for the file's attributes anew.
+#include <array>
+#include <cerrno>
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "wsl-bridge/files/linux_handle.h"
+
+namespace slipway {
+namespace {
+
+constexpr std::uint32_t kOfFile = IN_MODIFY | IN_ATTRIB;
+constexpr std::uint32_t kOfDirectory = kOfFile | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO |
+                                       IN_ONLYDIR | IN_EXCL_UNLINK;
+
+std::optional<HostEvent::What> meaningOf(std::uint32_t mask)
+{
+    using What = HostEvent::What;
+    if (mask & IN_Q_OVERFLOW) return What::Overflow;
+    if (mask & IN_IGNORED) return What::Gone;
+    if (mask & IN_CREATE) return What::Created;
+    if (mask & IN_DELETE) return What::Deleted;
+    if (mask & IN_MOVED_FROM) return What::MovedFrom;
+    if (mask & IN_MOVED_TO) return What::MovedTo;
+    if (mask & IN_MODIFY) return What::Modified;
+    if (mask & IN_ATTRIB) return What::Attributes;
+    return std::nullopt;
+}
+
+class InotifyWatcher final : public HostWatcher {
+public:
+    InotifyWatcher(Descriptor inotify, Descriptor stop)
+        : m_inotify(std::move(inotify)), m_stop(std::move(stop))
+    {
+    }
+
+    FuseResult<int> add(const Handle& file, bool isDirectory) override
+    {
+        auto path = fmt::format("/proc/self/fd/{}", fdOf(file));
+        int watch = ::inotify_add_watch(m_inotify.get(), path.c_str(),
+                                        isDirectory ? kOfDirectory : kOfFile);
+        if (watch < 0) return refuse(static_cast<Errno>(errno));
+        return watch;
+    }
+
+    void remove(int watch) override { ::inotify_rm_watch(m_inotify.get(), watch); }
+
+    std::vector<HostEvent> wait(int timeoutMs) override
+    {
+        std::vector<HostEvent> events;
+        std::array<pollfd, 2> ready{pollfd{m_inotify.get(), POLLIN, 0}, pollfd{m_stop.get(), POLLIN, 0}};
+        if (::poll(ready.data(), ready.size(), timeoutMs) <= 0 || (ready[1].revents & POLLIN)) return events;
+        alignas(inotify_event) std::array<char, 65536> buffer;
+        ssize_t count = ::read(m_inotify.get(), buffer.data(), buffer.size());
+        for (ssize_t at = 0; at < count;) {
+            const auto* event = reinterpret_cast<const inotify_event*>(buffer.data() + at);
+            at += static_cast<ssize_t>(sizeof *event + event->len);
+            auto what = meaningOf(event->mask);
+            if (!what) continue;
+            HostEvent seen;
+            seen.what = *what;
+            seen.watch = event->wd;
+            seen.isDirectory = (event->mask & IN_ISDIR) != 0;
+            seen.cookie = event->cookie;
+            if (event->len > 0) seen.name = event->name;
+            events.push_back(std::move(seen));
+        }
+        return events;
+    }
+
+    void stop() override { ::eventfd_write(m_stop.get(), 1); }
+
+private:
+    Descriptor m_inotify;
+    Descriptor m_stop;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<HostWatcher>> hostWatcher()
+{
+    Descriptor inotify(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+    if (!inotify) {
+        return failErrno("watch shared folders: inotify (raise fs.inotify.max_user_instances)", errno);
+    }
+    Descriptor stop(::eventfd(0, EFD_CLOEXEC));
+    if (!stop) return failErrno("watch shared folders: eventfd", errno);
+    return std::make_unique<InotifyWatcher>(std::move(inotify), std::move(stop));
+}
+
+}  // namespace slipway
