@@ -1,0 +1,45 @@
+// The agent's object graph, and its end.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+
+#include "linux-vm-agent/control_service.h"
+#include "linux-vm-agent/engine/engine.h"
+#include "linux-vm-agent/parked_streams.h"
+#include "linux-vm-agent/ports/port_claims.h"
+#include "linux-vm-agent/tunnel_listener.h"
+#include "shared/io/loop.h"
+#include "shared/tunnel/handshake.h"
+
+namespace slipway {
+
+class Agent {
+public:
+    struct Options {
+        std::filesystem::path tunnelSocket;
+        Token token;
+        std::function<void(std::uint32_t channel, Descriptor)> share;  // Empty: no file relay.
+    };
+    // `ended` once the machine may be powered off.
+    static Result<std::unique_ptr<Agent>> open(Loop& loop, Options options, std::function<void()> ended);
+
+private:
+    Agent(Loop& loop, std::function<void()> ended);
+    Result<> openSockets(Options options);
+    void engineChanged();
+    void shutdown();
+
+    Loop& m_loop;
+    std::function<void()> m_ended;
+    bool m_stopping = false;
+    UvHandle<uv_signal_t> m_terminate;
+    Engine m_engine;
+    std::unique_ptr<PortClaims> m_ports;
+    std::unique_ptr<ControlService> m_control;
+    ParkedStreams m_parked;
+    std::unique_ptr<TunnelListener> m_tunnel;
+};
+
+}  // namespace slipway

@@ -1,0 +1,39 @@
+#include "linux-vm-agent/port_proxy/claimed_port.h"
+
+#include <array>
+#include <charconv>
+
+namespace slipway {
+
+std::string toText(const ClaimedPort& port)
+{
+    return port.protocol + " " + port.hostAddress + " " + std::to_string(port.hostPort) + " " +
+           port.containerAddress + " " + std::to_string(port.containerPort);
+}
+
+std::optional<std::uint16_t> parsePortNumber(std::string_view text)
+{
+    std::uint16_t number = 0;
+    auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (failed != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+    return number;
+}
+
+std::optional<ClaimedPort> parsePort(std::string_view text)
+{
+    std::array<std::string_view, 5> words;
+    for (std::size_t i = 0; i < words.size(); ++i) {
+        bool last = i + 1 == words.size();
+        std::size_t end = last ? text.size() : text.find(' ');
+        if (end == std::string_view::npos || end == 0) return std::nullopt;
+        words[i] = text.substr(0, end);
+        text.remove_prefix(last ? end : end + 1);
+    }
+    auto hostPort = parsePortNumber(words[2]);
+    auto containerPort = parsePortNumber(words[4]);
+    if (!hostPort || !containerPort) return std::nullopt;
+    return ClaimedPort{std::string(words[0]), std::string(words[1]), *hostPort,
+                         std::string(words[3]), *containerPort};
+}
+
+}  // namespace slipway

@@ -1,0 +1,187 @@
+#include "linux-vm-agent/ports/port_claims.h"
+
+#include <ctime>
+#include <fstream>
+
+#include <fmt/format.h>
+
+#include "shared/core/log.h"
+#include "shared/io/uv_stream.h"
+
+namespace slipway {
+namespace {
+
+constexpr std::size_t kMaxLineBytes = 512;
+constexpr int kOwnerOnly = 0600;
+
+// Microseconds since the machine's kernel began: more than any lease of an agent before this one.
+Lease firstLease()
+{
+    timespec now{};
+    ::clock_gettime(CLOCK_BOOTTIME, &now);
+    return static_cast<Lease>(now.tv_sec) * 1'000'000 + static_cast<Lease>(now.tv_nsec) / 1000 + 1;
+}
+
+ClaimTable::Time now() { return std::chrono::steady_clock::now(); }
+
+}  // namespace
+
+Result<std::unique_ptr<PortClaims>> PortClaims::open(Loop& loop, Options options)
+{
+    std::unique_ptr<PortClaims> claims(new PortClaims(loop, std::move(options)));
+    claims->m_table.restore(claims->readStanding());
+    TRY_VOID(claims->listen());
+    return claims;
+}
+
+PortClaims::PortClaims(Loop& loop, Options options)
+    : m_loop(loop), m_options(std::move(options)), m_table(*this, firstLease()), m_timer(loop)
+{
+}
+
+Result<> PortClaims::listen()
+{
+    TRY(m_acceptor, UnixAcceptor::listen(m_loop, m_options.socket, kOwnerOnly,
+                                         [this](Descriptor socket) { accepted(std::move(socket)); }));
+    return {};
+}
+
+void PortClaims::bridgeCame(Tell tell)
+{
+    m_tell = std::move(tell);
+    m_table.bridgeCame();
+}
+
+void PortClaims::bridgeGone()
+{
+    m_table.bridgeGone();
+    m_tell = nullptr;
+}
+
+void PortClaims::decided(const v1::PortDecision& decision)
+{
+    m_table.decided(decision.lease(), decision.refusal());
+    armTimer();
+}
+
+void PortClaims::engineUp(bool up)
+{
+    m_table.engineUp(up, now());
+    armTimer();
+}
+
+void PortClaims::accepted(Descriptor socket)
+{
+    if (auto allowed = m_options.checkPeer(socket.get()); !allowed)
+        return log::warn("ports: turned away {}", allowed.error().message);
+    auto stream = adoptSocket(m_loop, std::move(socket));
+    if (!stream) return log::warn("ports: {}", stream.error().message);
+    ProxyId id = m_nextProxy++;
+    m_proxies[id].stream = std::move(*stream);
+    read(id);
+}
+
+void PortClaims::read(ProxyId id)
+{
+    m_proxies.at(id).stream->read(
+        [this, id](Result<ByteStream::Bytes> bytes) { arrived(id, std::move(bytes)); });
+}
+
+void PortClaims::arrived(ProxyId id, Result<ByteStream::Bytes> bytes)
+{
+    if (!bytes || bytes->empty()) return finish(id, ClaimTable::End::Vanished);
+    std::string& unread = m_proxies.at(id).unread;
+    unread += textOf(*bytes);
+    for (std::size_t end; (end = unread.find('\n')) != std::string::npos;) {
+        std::string line = unread.substr(0, end);
+        unread.erase(0, end + 1);
+        if (!lineCame(id, line)) return;
+    }
+    if (unread.size() > kMaxLineBytes) return finish(id, ClaimTable::End::Vanished);
+    read(id);
+}
+
+bool PortClaims::lineCame(ProxyId id, std::string_view line)
+{
+    if (line == kWithdrawWord || line == kLeaveWord) {
+        finish(id, line == kWithdrawWord ? ClaimTable::End::Withdrawn : ClaimTable::End::Left);
+        return false;
+    }
+    bool isClaim = line.starts_with(kClaimWord);
+    bool isRestated = line.starts_with(kRestateWord);
+    if (isClaim || isRestated) {
+        if (auto port = parsePort(line.substr(isClaim ? kClaimWord.size() : kRestateWord.size()))) {
+            isClaim ? m_table.claim(id, *port, now()) : m_table.restate(id, *port);
+            armTimer();
+            return true;
+        }
+    }
+    log::warn("ports: a proxy said \"{}\", which is no claim", line);
+    finish(id, ClaimTable::End::Vanished);
+    return false;
+}
+
+void PortClaims::finish(ProxyId id, ClaimTable::End end)
+{
+    m_proxies.erase(id);
+    m_table.ended(id, end, now());
+    armTimer();
+}
+
+void PortClaims::armTimer()
+{
+    auto next = m_table.nextDeadline();
+    if (!next) return m_timer.stop();
+    auto left = std::chrono::ceil<std::chrono::milliseconds>(*next - now());
+    m_timer.after(std::max(left, std::chrono::milliseconds(0)), [this] {
+        m_table.elapse(now());
+        armTimer();
+    });
+}
+
+void PortClaims::answer(ProxyId id, const std::string& refusal)
+{
+    auto known = m_proxies.find(id);
+    if (known == m_proxies.end()) return;
+    Proxy& proxy = known->second;
+    if (!proxy.answer.empty()) return;  // One claim a proxy; dockerd reads one answer.
+    proxy.answer = refusal.empty() ? std::string(kGranted) : fmt::format("{}{}", kRefused, refusal);
+    proxy.leaving = !refusal.empty();
+    proxy.stream->write(bytesOf(proxy.answer), [this, id](Result<>) {
+        auto told = m_proxies.find(id);
+        if (told != m_proxies.end() && told->second.leaving) m_proxies.erase(told);
+    });
+}
+
+void PortClaims::tell(const v1::PortRequest& request)
+{
+    if (m_tell) m_tell(request);
+}
+
+// Replaced as a whole, so that a kill in between leaves the one before.
+void PortClaims::standingChanged()
+{
+    std::filesystem::path fresh = m_options.standingFile;
+    fresh += ".new";
+    std::ofstream file(fresh, std::ios::trunc);
+    for (const auto& claim : m_table.standing()) file << claim.lease << ' ' << toText(claim.port) << '\n';
+    file.close();
+    std::error_code failed;
+    if (file) std::filesystem::rename(fresh, m_options.standingFile, failed);
+    if (!file || failed)
+        log::warn("ports: write {}: {}", m_options.standingFile.string(),
+                  failed ? failed.message() : "the file system is full");
+}
+
+std::vector<ClaimTable::Standing> PortClaims::readStanding() const
+{
+    std::vector<ClaimTable::Standing> claims;
+    std::ifstream file(m_options.standingFile);
+    Lease lease = 0;
+    std::string text;
+    while (file >> lease && file.ignore(1) && std::getline(file, text))
+        if (auto port = parsePort(text)) claims.push_back({lease, *port});
+    return claims;
+}
+
+}  // namespace slipway

@@ -1,0 +1,34 @@
+// A listening unix socket that hands over bare descriptors: for those who must know the peer, or read not
+// one byte too far, before a stream is made of it.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+
+#include "shared/core/error.h"
+#include "shared/io/descriptor.h"
+#include "shared/io/loop.h"
+
+namespace slipway {
+
+// Accepts until it is destroyed; the socket file is removed then.
+class UnixAcceptor {
+public:
+    using Accepted = std::function<void(Descriptor)>;
+
+    // As listenUnix(): a socket file that is there already is replaced, `mode` is as for chmod.
+    static Result<std::unique_ptr<UnixAcceptor>> listen(Loop& loop, std::filesystem::path path, int mode,
+                                                        Accepted accepted);
+    ~UnixAcceptor();
+
+private:
+    UnixAcceptor(Loop& loop, std::filesystem::path path, Descriptor socket, Accepted accepted);
+    void accept();
+
+    std::filesystem::path m_path;
+    Descriptor m_socket;
+    Accepted m_accepted;
+    UvHandle<uv_poll_t> m_poll;
+};
+
+}  // namespace slipway
