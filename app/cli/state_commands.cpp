@@ -6,7 +6,7 @@
 
 #include "app/cli/bridge_session.h"
 #include "app/cli/commands.h"
-#include "app/cli/machine_record.h"
+#include "app/launcher/machine_record.h"
 #include "app/cli/status_text.h"
 #include "app/cli/surroundings.h"
 #include "app/cli/terminal.h"

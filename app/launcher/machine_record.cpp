@@ -1,10 +1,10 @@
-#include "app/cli/machine_record.h"
+#include "app/launcher/machine_record.h"
 
 #include <fstream>
 #include <iterator>
 #include <string>
 
-#include "app/cli/process_facts.h"
+#include "app/launcher/process_facts.h"
 #include "shared/json/json.h"
 
 namespace slipway {

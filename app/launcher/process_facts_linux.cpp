@@ -1,4 +1,4 @@
-#include "app/cli/process_facts.h"
+#include "app/launcher/process_facts.h"
 
 #include <csignal>
 #include <filesystem>

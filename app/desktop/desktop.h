@@ -1,0 +1,39 @@
+// The desktop program: the tray on one side, the bridge on the other. It keeps no state of its own.
+#pragma once
+
+#include <functional>
+#include <thread>
+
+#include <QObject>
+
+#include "app/desktop/bridge_client.h"
+#include "tray/tray.h"
+
+namespace slipway {
+
+class Desktop final : public QObject {
+    Q_OBJECT
+
+public:
+    explicit Desktop(const Home& home);
+    ~Desktop() override;
+
+private:
+    using Action = void (BridgeClient::*)(BridgeClient::Done);
+
+    void waitForTray();
+    void refresh();
+    void act(const QString& what, Action action);  // Launches a bridge first where none answers.
+    void launchBridgeThen(std::function<void()> next);
+    void problem(const QString& text);
+
+    Home m_home;
+    BridgeClient m_client;
+    Tray m_tray;
+    QTimer m_trayWait;
+    int m_trayLooks = 0;
+    bool m_launching = false;
+    std::thread m_launcher;
+};
+
+}  // namespace slipway

@@ -1,0 +1,32 @@
+// The fake bridge as a program, to be launched where slipway-bridge would be. It lives in SLIPWAY_HOME
+// and ends when it is told to quit; FAKE_BRIDGE_DIES makes it end at once, with a word in its log.
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include <unistd.h>
+
+#include "shared/paths/home.h"
+#include "tests/fakes/fake_bridge.h"
+
+int main()
+{
+    using namespace slipway;
+    auto home = slipwayHome();
+    if (!home) return 2;
+    std::filesystem::create_directories(home->runDir());
+    std::filesystem::create_directories(home->logDir());
+    std::ofstream(home->logDir() / "bridge.log", std::ios::app)
+        << "2026-11-01T10:00:00.000Z error no machine can be had here\n";
+    if (std::getenv("FAKE_BRIDGE_DIES")) return 7;
+    v1::State state;
+    state.set_condition(v1::CONDITION_STOPPED);
+    state.mutable_engine()->set_version("26.1.5");
+    state.mutable_endpoint()->set_url(home->endpointUrl());
+    auto* process = state.add_processes();
+    process->set_name("slipway-bridge");
+    process->set_pid(static_cast<std::uint32_t>(::getpid()));
+    test::FakeBridge bridge(home->bridgeSocket());
+    bridge.setState(state);
+    bridge.waitForQuit();
+}

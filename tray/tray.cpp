@@ -1,0 +1,63 @@
+#include "tray/tray.h"
+
+#include <chrono>
+
+namespace slipway {
+namespace {
+
+constexpr std::chrono::milliseconds kFrameTime{350};
+
+// An & in a menu text would mark a shortcut's letter.
+QString literal(QString text) { return text.replace('&', "&&"); }
+
+}  // namespace
+
+Tray::Tray()
+{
+    m_status = m_menu.addAction("Stopped");
+    m_status->setEnabled(false);
+    m_menu.addSeparator();
+    m_start = m_menu.addAction("Start", this, &Tray::startChosen);
+    m_stop = m_menu.addAction("Stop", this, &Tray::stopChosen);
+    m_restart = m_menu.addAction("Restart", this, &Tray::restartChosen);
+    m_menu.addSeparator();
+    m_stopAndQuit = m_menu.addAction("Stop engine and quit", this, &Tray::stopAndQuitChosen);
+    m_menu.addAction("Quit Slipway (the engine goes on)", this, &Tray::quitChosen);
+    m_icon.setContextMenu(&m_menu);
+
+    m_animation.setInterval(kFrameTime);
+    connect(&m_animation, &QTimer::timeout, this, [this] {
+        ++m_frame;
+        drawFrame();
+    });
+    display(trayView(std::nullopt, false));
+}
+
+void Tray::show() { m_icon.show(); }
+
+void Tray::display(const TrayView& view)
+{
+    m_status->setText(literal(view.status));
+    m_start->setEnabled(view.canStart);
+    m_stop->setEnabled(view.canStop);
+    m_restart->setEnabled(view.canRestart);
+    m_stopAndQuit->setEnabled(view.canStop);
+    m_icon.setToolTip(view.toolTip);
+    if (view.look == m_look && !m_icon.icon().isNull()) return;
+    m_look = view.look;
+    m_frame = 0;
+    drawFrame();
+    if (m_look == Look::Starting)
+        m_animation.start();
+    else
+        m_animation.stop();
+}
+
+void Tray::notifyProblem(const QString& text)
+{
+    m_icon.showMessage("Slipway", text, QSystemTrayIcon::Warning);
+}
+
+void Tray::drawFrame() { m_icon.setIcon(stateIcon(m_look, m_frame)); }
+
+}  // namespace slipway
