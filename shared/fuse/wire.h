@@ -300,8 +300,13 @@ struct InjectorReadyBody {
 
 enum class Injection : std::uint32_t { Create = 1, Delete, Modify, Attrib, Rename };
 
+// The injector makes its requests as root with this group, so that the server knows them for what they are
+// even when they come too late: nothing of them may ever reach the disk. Low, as a rootless machine has
+// no more than 65,536 groups.
+inline constexpr std::uint32_t kInjectorGid = 64999;
+
 // What to do in the mount so that the kernel raises the real inotify event. The file server knows the
-// injector's requests by their pid and answers them without touching the disk. Paths are relative to
+// injector's requests and answers them without touching the disk. Paths are relative to
 // the mount, without a leading slash.
 struct InjectBody {
     std::uint64_t sequence;

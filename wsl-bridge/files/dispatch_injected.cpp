@@ -10,24 +10,61 @@ namespace slipway {
 using fuse::Injection;
 using fuse::Opcode;
 
+namespace {
+
+bool changesNothing(Opcode opcode)
+{
+    switch (opcode) {
+        case Opcode::Lookup:
+        case Opcode::Getattr:
+        case Opcode::Readlink:
+        case Opcode::Open:
+        case Opcode::Opendir:
+        case Opcode::Flush:
+        case Opcode::Getxattr:
+        case Opcode::Access:
+        case Opcode::Statfs: return true;
+        default: return false;
+    }
+}
+
+}  // namespace
+
 bool Dispatcher::routeInjected(Call& call)
 {
-    auto order = m_outbox.current(call.header.pid);
-    if (!order) return false;
+    if (call.header.uid != 0 || call.header.gid != fuse::kInjectorGid) return false;
+    if (auto order = m_outbox.current(call.header.pid); order && answerInjected(call, *order)) return true;
+    if (changesNothing(call.header.opcode)) return false;
+    // Too late, or not what was asked for: an event is lost, and no file.
+    call.error(Errno::NotPermitted);
+    return true;
+}
+
+bool Dispatcher::answerInjected(Call& call, const InjectionOrder& order)
+{
+    bool isTarget = order.directory == call.header.nodeid;
     switch (call.header.opcode) {
-        case Opcode::Lookup: return lookupInjected(call, *order);
+        case Opcode::Lookup: return lookupInjected(call, order);
         case Opcode::Mknod:
         case Opcode::Mkdir:
-        case Opcode::Symlink: return makeInjected(call, *order);
+        case Opcode::Symlink: return order.what == Injection::Create && isTarget && makeInjected(call, order);
         case Opcode::Unlink:
         case Opcode::Rmdir:
+            if (order.what != Injection::Delete || !isTarget) return false;
+            call.reply();
+            return true;
         case Opcode::Rename:
-        case Opcode::Rename2: call.reply(); return true;
+        case Opcode::Rename2:
+            if (order.what != Injection::Rename || !isTarget) return false;
+            call.reply();
+            return true;
         case Opcode::Setattr: {
+            if (order.what != Injection::Modify && order.what != Injection::Attrib) return false;
             fuse::AttrOut out{};
             std::lock_guard lock(m_share.mutex);
             Node* node = m_share.nodes.find(call.header.nodeid);
-            auto facts = node ? factsOf(*node) : FuseResult<FileFacts>(refuse(Errno::Stale));
+            if (!node || node->id != order.node) return false;
+            auto facts = factsOf(*node);
             if (!facts) return false;
             out.attr = attrOf(*facts);
             call.replyValue(out);
@@ -97,7 +134,6 @@ bool Dispatcher::lookupInjected(Call& call, const InjectionOrder& order)
 
 bool Dispatcher::makeInjected(Call& call, const InjectionOrder& order)
 {
-    if (order.what != Injection::Create || call.header.nodeid != order.directory) return false;
     auto where = at(order.directory, order.name);
     auto entry = where ? entryOf(*where) : FuseResult<fuse::EntryOut>(refuse(where.error()));
     // The kernel refuses an answer of another type than it asked for.

@@ -108,6 +108,7 @@ private:
     void end(std::uint64_t node);
 
     // dispatch_injected.cpp
+    bool answerInjected(Call& call, const InjectionOrder& order);
     bool lookupInjected(Call& call, const InjectionOrder& order);
     bool makeInjected(Call& call, const InjectionOrder& order);
     void replyGone(const Call& call, std::uint32_t mode);

@@ -1,0 +1,331 @@
+#include "linux-vm-agent/fuse_relay/fuse_relay.h"
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "linux-vm-agent/fuse_relay/read_ahead.h"
+#include "shared/core/log.h"
+#include "shared/process/child.h"
+
+namespace slipway {
+namespace {
+
+using fuse::InHeader;
+using fuse::OutHeader;
+
+constexpr std::chrono::seconds kInjectorPause{1};
+
+template <class T>
+T headOf(std::span<const std::byte> message)
+{
+    T head{};
+    std::memcpy(&head, message.data(), sizeof head);
+    return head;
+}
+
+std::vector<std::byte> injectorGone()
+{
+    struct {
+        InHeader header;
+        fuse::InjectorReadyBody body;
+    } message{};
+    message.header.len = sizeof message;
+    message.header.opcode = fuse::Opcode::InjectorReady;
+    auto bytes = std::as_bytes(std::span(&message, 1));
+    return {bytes.begin(), bytes.end()};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<FuseRelay>> FuseRelay::start(FuseRelayOptions options)
+{
+    int flags = ::fcntl(options.device.get(), F_GETFL);
+    if (flags < 0 || ::fcntl(options.device.get(), F_SETFL, flags | O_NONBLOCK) < 0) {
+        return failErrno("make /dev/fuse non-blocking", errno);
+    }
+    ::fcntl(options.device.get(), F_SETFD, FD_CLOEXEC);
+    Descriptor wake(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (!wake) return failErrno("relay files: eventfd", errno);
+
+    OutHeader resend{sizeof resend, static_cast<std::int32_t>(fuse::Notify::Resend), 0};
+    if (::write(options.device.get(), &resend, sizeof resend) < 0 && errno == EINVAL) {
+        log::info("files: this kernel (before Linux 6.9) can't repeat what an earlier agent left unanswered");
+    }
+    setReadAhead(options.mountPoint, fuse::kMaxDataBytes * 4);
+    return std::unique_ptr<FuseRelay>(new FuseRelay(std::move(options), std::move(wake)));
+}
+
+FuseRelay::FuseRelay(FuseRelayOptions options, Descriptor wake)
+    : m_options(std::move(options)), m_wake(std::move(wake)), m_deviceThread([this] { runDevice(); }),
+      m_noticeThread([this] { runNotices(); }), m_injectorThread([this] { runInjector(); })
+{
+}
+
+FuseRelay::~FuseRelay()
+{
+    {
+        std::lock_guard lock(m_mutex);
+        m_stopping = true;
+        if (m_stream) m_stream->shutdown();
+        if (m_injector) m_injector->shutdown();
+    }
+    m_changed.notify_all();
+    ::eventfd_write(m_wake.get(), 1);
+    for (auto* thread : {&m_streamThread, &m_deviceThread, &m_noticeThread, &m_injectorThread}) {
+        if (thread->joinable()) thread->join();
+    }
+}
+
+Result<> FuseRelay::attach(std::uint32_t channel, Descriptor socket)
+{
+    if (channel >= fuse::kChannels) {
+        return fail(Code::InvalidArgument, fmt::format("share channel {}: there are {}", channel, fuse::kChannels));
+    }
+    auto stream = std::make_shared<fuse::MessageStream>(std::move(socket));
+    StreamPtr before;
+    {
+        std::lock_guard lock(m_mutex);
+        before = std::exchange(m_stream, nullptr);
+        if (before) before->shutdown();
+    }
+    if (m_streamThread.joinable()) m_streamThread.join();
+    {
+        std::lock_guard lock(m_mutex);
+        m_stream = stream;
+        m_streamThread = std::thread([this, stream] { runStream(stream); });
+    }
+    m_changed.notify_all();
+    ::eventfd_write(m_wake.get(), 1);
+    return {};
+}
+
+void FuseRelay::drop(const StreamPtr& stream)
+{
+    stream->shutdown();
+    {
+        std::lock_guard lock(m_mutex);
+        if (m_stream == stream) m_stream.reset();
+    }
+    ::eventfd_write(m_wake.get(), 1);
+}
+
+// --- Requests.
+
+void FuseRelay::runDevice()
+{
+    for (;;) {
+        StreamPtr stream;
+        {
+            std::unique_lock lock(m_mutex);
+            m_changed.wait(lock, [this] { return m_stopping || m_stream; });
+            if (m_stopping) return;
+            stream = m_stream;
+        }
+        if (!serveStream(stream)) return;
+    }
+}
+
+// Until the stream is another one. False: there will be no more requests.
+bool FuseRelay::serveStream(const StreamPtr& stream)
+{
+    if (!resendPending(stream)) {
+        drop(stream);
+        return true;
+    }
+    Message request;
+    for (;;) {
+        {
+            std::lock_guard lock(m_mutex);
+            if (m_stopping) return false;
+            if (m_stream != stream) return true;
+        }
+        if (!readDevice(request)) return false;
+        if (request.empty()) continue;
+        keep(request);  // First: if the write fails, the next stream gets it.
+        if (!stream->write(request)) drop(stream);
+    }
+}
+
+void FuseRelay::keep(const Message& request)
+{
+    auto header = headOf<InHeader>(request);
+    if (fuse::isOneWay(header.opcode)) return;
+    std::lock_guard lock(m_mutex);
+    m_pending.insert_or_assign(header.unique & ~fuse::kResentBit, request);
+}
+
+bool FuseRelay::resendPending(const StreamPtr& stream)
+{
+    std::vector<Message> again;
+    {
+        std::lock_guard lock(m_mutex);
+        for (auto& [unique, request] : m_pending) again.push_back(request);
+        if (!m_injectorReady.empty()) again.push_back(m_injectorReady);
+    }
+    if (again.size() > 1) log::info("files: the bridge is back; {} requests are sent again", again.size());
+    for (auto& request : again) {
+        auto header = headOf<InHeader>(request);
+        if (header.opcode != fuse::Opcode::InjectorReady) header.unique |= fuse::kResentBit;
+        std::memcpy(request.data(), &header, sizeof header);
+        if (!stream->write(request)) return false;
+    }
+    return true;
+}
+
+// False: the mount is gone. An empty request: there was none after all.
+bool FuseRelay::readDevice(Message& request)
+{
+    std::array<pollfd, 2> ready{pollfd{m_options.device.get(), POLLIN, 0}, pollfd{m_wake.get(), POLLIN, 0}};
+    request.clear();
+    if (::poll(ready.data(), ready.size(), -1) < 0) return errno == EINTR;
+    if (ready[1].revents) {
+        eventfd_t count = 0;
+        ::eventfd_read(m_wake.get(), &count);
+    }
+    if (!ready[0].revents) return true;
+    request.resize(fuse::kMaxMessageBytes);
+    ssize_t count = ::read(m_options.device.get(), request.data(), request.size());
+    int error = errno;
+    request.resize(count > 0 ? static_cast<std::size_t>(count) : 0);
+    if (count >= 0 || error == EINTR || error == EAGAIN || error == ENOENT) return true;
+    log::info("files: the share has ended: {}", std::strerror(error));
+    return false;
+}
+
+// --- Answers.
+
+void FuseRelay::runStream(const StreamPtr& stream)
+{
+    Message message;
+    while (stream->read(message)) {
+        auto header = headOf<OutHeader>(message);
+        if (header.unique != 0) {
+            deliver(message);
+            continue;
+        }
+        std::lock_guard lock(m_mutex);
+        m_notices.push_back(message);
+        m_changed.notify_all();
+    }
+    drop(stream);
+}
+
+void FuseRelay::deliver(Message& answer)
+{
+    auto header = headOf<OutHeader>(answer);
+    {
+        std::lock_guard lock(m_mutex);
+        auto pending = m_pending.find(header.unique & ~fuse::kResentBit);
+        if (pending == m_pending.end()) return;  // Nobody asked.
+        header.unique = headOf<InHeader>(pending->second).unique;
+        m_pending.erase(pending);
+    }
+    std::memcpy(answer.data(), &header, sizeof header);
+    writeDevice(answer);
+}
+
+void FuseRelay::writeDevice(fuse::Bytes message)
+{
+    ssize_t count = 0;
+    do {
+        count = ::write(m_options.device.get(), message.data(), message.size());
+    } while (count < 0 && errno == EINTR);
+    // ENOENT: who asked has gone, or what was invalidated is not cached.
+    if (count < 0 && errno != ENOENT && errno != ENOTDIR && errno != ENODEV) {
+        auto header = headOf<OutHeader>(message);
+        log::warn("files: the kernel refuses answer {} ({} bytes, {}): {}", header.unique, header.len, header.error,
+                  std::strerror(errno));
+    }
+}
+
+// --- Notices.
+
+void FuseRelay::runNotices()
+{
+    std::unique_lock lock(m_mutex);
+    for (;;) {
+        m_changed.wait(lock, [this] { return m_stopping || !m_notices.empty(); });
+        if (m_stopping) return;
+        Message notice = std::move(m_notices.front());
+        m_notices.pop_front();
+        auto injector = m_injector;
+        lock.unlock();
+        if (headOf<OutHeader>(notice).error == static_cast<std::int32_t>(fuse::Notify::Inject)) {
+            if (injector) injector->write(notice);
+        } else {
+            writeDevice(notice);
+        }
+        lock.lock();
+    }
+}
+
+// --- The injector.
+
+void FuseRelay::runInjector()
+{
+    std::unique_lock lock(m_mutex);
+    for (;;) {
+        // Not before there is somebody to answer what it asks.
+        m_changed.wait(lock, [this] { return m_stopping || m_stream; });
+        if (m_stopping) return;
+        lock.unlock();
+
+        int ends[2] = {-1, -1};
+        if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0) {
+            Descriptor ours(ends[0]);
+            Descriptor theirs(ends[1]);
+            Command command;
+            command.program = m_options.program;
+            command.args = {"inject", "--mount", m_options.mountPoint.string()};
+            command.input = theirs.get();
+            command.out = Inherit{};
+            command.err = Inherit{};
+            if (auto child = Child::start(command)) {
+                theirs.reset();
+                serveInjector(std::make_shared<fuse::MessageStream>(std::move(ours)));
+                child->kill();
+                child->wait();  // One that waits on the share ends when it is answered.
+            } else {
+                log::warn("files: containers get no file events: {}", child.error().message);
+            }
+        }
+        lock.lock();
+        m_changed.wait_for(lock, kInjectorPause, [this] { return m_stopping; });
+    }
+}
+
+void FuseRelay::serveInjector(const StreamPtr& injector)
+{
+    {
+        std::lock_guard lock(m_mutex);
+        m_injector = injector;
+        if (m_stopping) return;
+    }
+    Message message;
+    bool more = true;
+    while (more) {
+        more = injector->read(message);
+        if (!more) message = injectorGone();
+        StreamPtr stream;
+        {
+            std::lock_guard lock(m_mutex);
+            if (headOf<InHeader>(message).opcode == fuse::Opcode::InjectorReady) m_injectorReady = message;
+            stream = m_stream;
+        }
+        if (stream) stream->write(message);
+    }
+    std::lock_guard lock(m_mutex);
+    m_injector.reset();
+}
+
+}  // namespace slipway
