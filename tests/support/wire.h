@@ -34,12 +34,14 @@ public:
         }
         return *this;
     }
-    // False if the peer takes no more now, or is gone.
-    bool send(std::string_view text)
+    // How much the peer's buffer took; 0 if it is full, or the peer gone.
+    std::size_t sendSome(std::string_view text)
     {
-        return ::send(m_socket.get(), text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT) ==
-               static_cast<ssize_t>(text.size());
+        ssize_t n = ::send(m_socket.get(), text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+        return n < 0 ? 0 : static_cast<std::size_t>(n);
     }
+    // For texts that fit any buffer.
+    bool send(std::string_view text) { return sendSome(text) == text.size(); }
     void closeWrite() { ::shutdown(m_socket.get(), SHUT_WR); }
     void close() { m_socket.reset(); }
     std::string take() { return std::exchange(got, {}); }

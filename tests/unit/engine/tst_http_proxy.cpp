@@ -1,0 +1,485 @@
+// The proxy between a raw client and a raw engine: framing, order, upgrades, ends and refusals.
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <QtTest>
+
+#include "tests/support/run_until.h"
+#include "tests/support/wire.h"
+#include "wsl-bridge/engine/http_proxy.h"
+
+using namespace slipway;
+using namespace slipway::test;
+
+namespace {
+
+constexpr const char* kOk = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK";
+
+// Easier to read with ' for ".
+std::string json(std::string text)
+{
+    std::replace(text.begin(), text.end(), '\'', '"');
+    return text;
+}
+
+struct Bench {
+    QTemporaryDir dir;
+    Loop loop;
+    WireDialer dialer{loop};
+    ProxyContext context;
+    std::unique_ptr<Wire> client;
+    std::unique_ptr<HttpProxy> proxy;
+    bool ended = false;
+
+    Bench()
+        : context{loop, {}, BindRecords(dir.filePath("records").toStdString()), {}, {}, {}}
+    {
+        context.options.user = *invokingUser();
+        context.options.endpointSocket = "/home/ann/.slipway/docker.sock";
+        context.options.wait = std::chrono::milliseconds(300);
+        context.engine.dialer = &dialer;
+        WirePair pair = wirePair();
+        client = std::make_unique<Wire>(std::move(pair.test));
+        proxy = std::make_unique<HttpProxy>(context, *adoptSocket(loop, std::move(pair.program)), [this] {
+            ended = true;
+            proxy.reset();
+        });
+        proxy->start();
+    }
+    bool until(const std::function<bool()>& condition) { return runUntil(loop, condition); }
+    Wire& engine() { return dialer.wires.back(); }
+    bool engineGets(const std::string& text)
+    {
+        return until([&] { return !dialer.wires.empty() && engine().poll().got == text; });
+    }
+    bool clientGets(const std::string& text)
+    {
+        return until([&] { return client->poll().got == text; });
+    }
+};
+
+std::string get(const std::string& target, const std::string& fields = "")
+{
+    return "GET " + target + " HTTP/1.1\r\nHost: d\r\n" + fields + "\r\n";
+}
+
+std::string post(const std::string& target, const std::string& body)
+{
+    return "POST " + target + " HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\nContent-Length: " +
+           std::to_string(body.size()) + "\r\n\r\n" + body;
+}
+
+std::string answer(const std::string& status, const std::string& body)
+{
+    return "HTTP/1.1 " + status + "\r\nContent-Type: application/json\r\nContent-Length: " +
+           std::to_string(body.size()) + "\r\n\r\n" + body;
+}
+
+}  // namespace
+
+class TestHttpProxy : public QObject {
+    Q_OBJECT
+
+private slots:
+    void relaysRequestsCutAnywhere()
+    {
+        std::string head = "POST /build HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\n";
+        std::string request = head + "3\r\nabc\r\n0\r\nX: y\r\n\r\n";
+        std::string reply = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;e=1\r\nhi\r\n0\r\nT: u\r\n\r\n";
+        for (std::size_t cut = 1; cut < request.size(); ++cut) {
+            Bench bench;
+            QVERIFY(bench.client->send(std::string_view(request).substr(0, cut)));
+            bool headSeen = cut >= head.size();
+            QVERIFY(bench.until([&] {
+                return headSeen ? !bench.dialer.wires.empty() && bench.engine().poll().got.size() == cut
+                                : uv_run(bench.loop.uv(), UV_RUN_NOWAIT) == 0 || true;
+            }));
+            QVERIFY(bench.client->send(std::string_view(request).substr(cut)));
+            QVERIFY(bench.engineGets(request));
+            std::string_view rest = reply;
+            std::size_t answerCut = 1 + cut % (reply.size() - 1);
+            QVERIFY(bench.engine().send(rest.substr(0, answerCut)));
+            QVERIFY(bench.engine().send(rest.substr(answerCut)));
+            QVERIFY(bench.clientGets(reply));
+        }
+    }
+
+    void answersPipelinedRequestsInOrderOverOneConnection()
+    {
+        Bench bench;
+        QVERIFY(bench.client->send(get("/a") + post("/b", "body") + get("/c")));
+        QVERIFY(bench.engineGets(get("/a")));
+        bench.engine().take();
+        QVERIFY(bench.engine().send(kOk));
+        QVERIFY(bench.engineGets(post("/b", "body")));
+        bench.engine().take();
+        QVERIFY(bench.engine().send(kOk));
+        QVERIFY(bench.engineGets(get("/c")));
+        QVERIFY(bench.engine().send(kOk));
+        QVERIFY(bench.clientGets(std::string(kOk) + kOk + kOk));
+        QCOMPARE(bench.dialer.wires.size(), std::size_t{1});
+        bench.client->close();
+        QVERIFY(bench.until([&] { return bench.ended; }));
+    }
+
+    void knowsAnswersWithoutABody()
+    {
+        Bench bench;
+        std::string head = "HEAD /_ping HTTP/1.1\r\nHost: d\r\n\r\n";
+        std::string none = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
+        QVERIFY(bench.client->send(head + post("/start", "") + get("/next")));
+        QVERIFY(bench.engineGets(head));
+        QVERIFY(bench.engine().send(none));
+        QVERIFY(bench.engineGets(head + post("/start", "")));
+        QVERIFY(bench.engine().send("HTTP/1.1 204 No Content\r\n\r\n"));
+        QVERIFY(bench.engineGets(head + post("/start", "") + get("/next")));
+        QVERIFY(bench.engine().send("HTTP/1.1 304 Not Modified\r\n\r\n"));
+        QVERIFY(bench.clientGets(none + "HTTP/1.1 204 No Content\r\n\r\n" +
+                                 "HTTP/1.1 304 Not Modified\r\n\r\n"));
+        QVERIFY(!bench.ended);
+    }
+
+    void goesRawAfterAnUpgradeWithHalfClose()
+    {
+        Bench bench;
+        std::string request = "POST /attach HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n";
+        QVERIFY(bench.client->send(request + "early"));
+        QVERIFY(bench.engineGets(request));
+        std::string upgrade = "HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n";
+        QVERIFY(bench.engine().send(upgrade + "first"));
+        QVERIFY(bench.clientGets(upgrade + "first"));
+        QVERIFY(bench.engineGets(request + "early"));
+        QVERIFY(bench.client->send("GET / not http"));
+        bench.client->closeWrite();
+        QVERIFY(bench.until([&] { return bench.engine().poll().ended; }));
+        QCOMPARE(bench.engine().got, request + "early" + "GET / not http");
+        QVERIFY(bench.engine().send("later"));
+        QVERIFY(bench.clientGets(upgrade + "firstlater"));
+        QVERIFY(!bench.ended);
+        bench.engine().close();
+        QVERIFY(bench.until([&] { return bench.ended && bench.client->poll().ended; }));
+    }
+
+    void goesRawWhereTheAnswerEndsWithTheConnection()
+    {
+        Bench bench;
+        QVERIFY(bench.client->send(post("/exec/1/start", "{}")));
+        QVERIFY(bench.engineGets(post("/exec/1/start", "{}")));
+        std::string raw = "HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\n\r\n";
+        QVERIFY(bench.engine().send(raw));
+        QVERIFY(bench.clientGets(raw));
+        QVERIFY(bench.client->send("input"));
+        QVERIFY(bench.engineGets(post("/exec/1/start", "{}") + "input"));
+        QVERIFY(bench.engine().send("output"));
+        QVERIFY(bench.clientGets(raw + "output"));
+    }
+
+    void passesContinueOn()
+    {
+        Bench bench;
+        std::string head = "PUT /x HTTP/1.1\r\nHost: d\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n";
+        QVERIFY(bench.client->send(head));
+        QVERIFY(bench.engineGets(head));
+        QVERIFY(bench.engine().send("HTTP/1.1 100 Continue\r\n\r\n"));
+        QVERIFY(bench.clientGets("HTTP/1.1 100 Continue\r\n\r\n"));
+        QVERIFY(bench.client->send("hi"));
+        QVERIFY(bench.engineGets(head + "hi"));
+        QVERIFY(bench.engine().send(kOk));
+        QVERIFY(bench.until([&] { return bench.client->poll().got.ends_with(kOk); }));
+    }
+
+    void saysContinueWhereItHoldsTheBody()
+    {
+        Bench bench;
+        QVERIFY(bench.client->send("POST /containers/create HTTP/1.1\r\nHost: d\r\nExpect: 100-continue\r\n"
+                                   "Content-Length: 2\r\n\r\n"));
+        QVERIFY(bench.clientGets("HTTP/1.1 100 Continue\r\n\r\n"));
+        QVERIFY(bench.dialer.wires.empty());
+        QVERIFY(bench.client->send("{}"));
+        QVERIFY(bench.engineGets("POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Length: 2\r\n\r\n{}"));
+    }
+
+    void tellsTheEngineThatTheClientHasLeft()
+    {
+        Bench bench;
+        QVERIFY(bench.client->send(get("/events")));
+        QVERIFY(bench.engineGets(get("/events")));
+        QVERIFY(bench.engine().send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n"));
+        QVERIFY(bench.until([&] { return bench.client->poll().got.ends_with("1\r\na\r\n"); }));
+        bench.client->close();
+        QVERIFY(bench.until([&] { return bench.engine().poll().ended; }));
+    }
+
+    void answersAfterTheClientsHalfClose()
+    {
+        Bench bench;
+        QVERIFY(bench.client->send(get("/_ping")));
+        bench.client->closeWrite();
+        QVERIFY(bench.until([&] { return !bench.dialer.wires.empty() && bench.engine().poll().ended; }));
+        QVERIFY(bench.engine().send(kOk));
+        QVERIFY(bench.clientGets(kOk));
+        QVERIFY(bench.until([&] { return bench.ended; }));
+    }
+
+    void keepsAnEarlyAnswerToALargeUpload()
+    {
+        Bench bench;
+        QVERIFY(bench.client->send("POST /build HTTP/1.1\r\nHost: d\r\nContent-Length: 1000000\r\n\r\nsome"));
+        QVERIFY(bench.until([&] { return !bench.dialer.wires.empty() && bench.engine().poll().got.ends_with("some"); }));
+        QVERIFY(bench.engine().send("HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno"));
+        bench.engine().close();
+        QVERIFY(bench.until([&] { return bench.client->poll().ended; }));
+        QVERIFY(bench.client->got.ends_with("no"));
+        bench.client->close();
+        QVERIFY(bench.until([&] { return bench.ended; }));
+    }
+
+    void dialsAnewAfterTheEngineLeft()
+    {
+        Bench bench;
+        QVERIFY(bench.client->send(get("/a")));
+        QVERIFY(bench.engineGets(get("/a")));
+        QVERIFY(bench.engine().send(kOk));
+        QVERIFY(bench.clientGets(kOk));
+        bench.engine().close();
+        QVERIFY(bench.client->send(get("/b")));
+        QVERIFY(bench.until([&] { return bench.dialer.wires.size() == 2; }));
+        QVERIFY(bench.engineGets(get("/b")));
+    }
+
+    void doesNotTakeAnUnaskedAnswerForTheNextOne()
+    {
+        Bench bench;
+        QVERIFY(bench.client->send(get("/a")));
+        QVERIFY(bench.engineGets(get("/a")));
+        QVERIFY(bench.engine().send(std::string(kOk) + "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"));
+        QVERIFY(bench.clientGets(kOk));
+        QVERIFY(bench.client->send(get("/b")));
+        QVERIFY(bench.until([&] { return bench.dialer.wires.size() == 2; }));
+        QVERIFY(bench.engineGets(get("/b")));
+        QVERIFY(bench.engine().send(kOk));
+        QVERIFY(bench.clientGets(std::string(kOk) + kOk));
+    }
+
+    void refusesWithAReason_data()
+    {
+        QTest::addColumn<QString>("request");
+        QTest::addColumn<QString>("status");
+        auto row = [](const char* name, const QString& request, const char* status) {
+            QTest::newRow(name) << request << QString(status);
+        };
+        row("malformed", "nonsense\r\n\r\n", "400");
+        row("length and chunks", "POST / HTTP/1.1\r\nHost: d\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", "400");
+        row("large head", "GET / HTTP/1.1\r\nX: " + QString(1100000, 'x'), "431");
+        row("bad chunk", "POST /containers/create HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "400");
+        row("bad chunk of a relayed body", "POST /build HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "400");
+    }
+    void refusesWithAReason()
+    {
+        QFETCH(QString, request);
+        QFETCH(QString, status);
+        Bench bench;
+        std::string text = request.toStdString();
+        std::string_view rest = text;
+        QVERIFY(bench.until([&] {
+            if (!rest.empty() && bench.client->send(rest.substr(0, 16384)))
+                rest.remove_prefix(std::min<std::size_t>(16384, rest.size()));
+            return bench.client->poll().ended;
+        }));
+        QVERIFY2(bench.client->got.starts_with("HTTP/1.1 " + status.toStdString()), bench.client->got.c_str());
+        QVERIFY(bench.client->got.find("{\"message\":\"") != std::string::npos);
+        bench.client->close();
+        QVERIFY(bench.until([&] { return bench.ended; }));
+    }
+
+    void saysThatTheEngineIsNotRunning()
+    {
+        Bench bench;
+        bench.context.engine = {nullptr, false, "stopped"};
+        QVERIFY(bench.client->send(get("/info")));
+        QVERIFY(bench.until([&] { return bench.client->poll().ended; }));
+        QVERIFY(bench.client->got.starts_with("HTTP/1.1 503"));
+        QVERIFY(bench.client->got.ends_with(
+            "{\"message\":\"the engine is not running (stopped); start it with: slipway start\"}\n"));
+    }
+
+    void waitsForAnEngineThatStarts()
+    {
+        Bench bench;
+        bench.context.options.wait = std::chrono::seconds(60);
+        bench.context.engine = {nullptr, true, "starting"};
+        QVERIFY(bench.client->send(get("/info")));
+        Timer later(bench.loop);
+        later.after(std::chrono::milliseconds(20), [&] {
+            bench.context.engine = {&bench.dialer, false, ""};
+            bench.proxy->engineChanged();
+        });
+        QVERIFY(bench.engineGets(get("/info")));
+    }
+
+    void givesUpOnAnEngineThatDoesNotAnswer()
+    {
+        Bench bench;
+        bench.dialer.error = "connection refused";
+        QVERIFY(bench.client->send("HEAD /_ping HTTP/1.1\r\nHost: d\r\n\r\n"));
+        QVERIFY(bench.until([&] { return bench.client->poll().ended; }));
+        QVERIFY(bench.client->got.starts_with("HTTP/1.1 503"));
+        QVERIFY(bench.client->got.ends_with("\r\n\r\n"));
+        QVERIFY(bench.dialer.hellos.size() > 1);
+    }
+
+    void saysThatTheEngineLeft()
+    {
+        Bench bench;
+        QVERIFY(bench.client->send(get("/info")));
+        QVERIFY(bench.engineGets(get("/info")));
+        bench.engine().close();
+        QVERIFY(bench.until([&] { return bench.client->poll().ended; }));
+        QVERIFY(bench.client->got.starts_with("HTTP/1.1 502"));
+    }
+
+    void mapsBindsBothWays()
+    {
+        Bench bench;
+        std::string folder = bench.dir.filePath("link").toStdString();
+        std::string real = std::filesystem::canonical(bench.dir.path().toStdString()).string() + "/real";
+        std::filesystem::create_directory(real);
+        std::filesystem::create_symlink(real, folder);
+        std::vector<std::filesystem::path> granted;
+        bench.context.options.grant = [&](const std::filesystem::path& path, ProxyOptions::Done done) {
+            granted.push_back(path);
+            done({});
+        };
+        auto body = [](const std::string& source) { return json("{'HostConfig':{'Binds':['") + source + json(":/d']}}"); };
+        QVERIFY(bench.client->send(post("/v1.45/containers/create?name=x", body(folder))));
+        QVERIFY(bench.engineGets(post("/v1.45/containers/create?name=x", body("/mnt/host" + real))));
+        QCOMPARE(granted, std::vector<std::filesystem::path>{real});
+        bench.engine().take();
+        QVERIFY(bench.engine().send(answer("201 Created", json("{'Id':'abc123'}"))));
+        QVERIFY(bench.clientGets(answer("201 Created", json("{'Id':'abc123'}"))));
+        bench.client->take();
+
+        auto inspected = [&](const std::string& source) {
+            return json("{'Id':'abc123','HostConfig':{'Binds':['" + source +
+                        ":/d']},'Mounts':[{'Type':'bind','Source':'" + source +
+                        "','Destination':'/d'}]}");
+        };
+        QVERIFY(bench.client->send(get("/containers/x/json")));
+        QVERIFY(bench.engineGets(get("/containers/x/json")));
+        bench.engine().take();
+        std::string chunk = inspected("/mnt/host" + real);
+        QVERIFY(bench.engine().send(fmt::format("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+                                                "Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{}\r\n0\r\n\r\n",
+                                                chunk.size(), chunk)));
+        QVERIFY(bench.clientGets(answer("200 OK", inspected(folder))));
+        bench.client->take();
+
+        QVERIFY(bench.client->send(get("/containers/json")));
+        QVERIFY(bench.engineGets(get("/containers/json")));
+        QVERIFY(bench.engine().send(answer("200 OK", "[" + inspected("/mnt/host/other") + "]")));
+        QVERIFY(bench.until([&] { return bench.client->poll().got.ends_with("]"); }));
+        QVERIFY(bench.client->got.ends_with("[" + inspected(folder) + "]"));
+        BindRecords again(bench.dir.filePath("records").toStdString());
+        QCOMPARE(again.spelled("abc123", "/d"), std::optional<std::string>(folder));
+    }
+
+    void showsHostPathsInErrors()
+    {
+        Bench bench;
+        QVERIFY(bench.client->send(post("/containers/x/start", "")));
+        QVERIFY(bench.engineGets(post("/containers/x/start", "")));
+        QVERIFY(bench.engine().send(answer("500 Internal Server Error", json("{'message':'mount /mnt/host/a: no'}"))));
+        QVERIFY(bench.clientGets(answer("500 Internal Server Error", json("{'message':'mount /a: no'}"))));
+    }
+
+    void refusesAMissingMountAndMakesAMissingBind()
+    {
+        std::string nope;
+        {
+            Bench bench;
+            nope = bench.dir.filePath("nope").toStdString();
+            QVERIFY(bench.client->send(post("/containers/create", json("{'HostConfig':{'Mounts':[{'Type':'bind','Source':'") +
+                                                                      nope + json("','Target':'/x'}]}}"))));
+            QVERIFY(bench.until([&] { return bench.client->poll().ended; }));
+            QVERIFY(bench.client->got.starts_with("HTTP/1.1 400 "));
+            QVERIFY(bench.client->got.find("invalid mount config for type \\\"bind\\\": bind source path does not exist: " +
+                                           nope) != std::string::npos);
+            QVERIFY(bench.dialer.wires.empty());
+            QVERIFY(!std::filesystem::exists(nope));
+        }
+        Bench bench;
+        nope = bench.dir.filePath("deep/nope").toStdString();
+        QVERIFY(bench.client->send(post("/containers/create", json("{'HostConfig':{'Binds':['") + nope + json(":/x']}}"))));
+        QVERIFY(bench.until([&] { return !bench.dialer.wires.empty(); }));
+        QVERIFY(std::filesystem::is_directory(nope));
+    }
+
+    void refusesAnOversizedCreate()
+    {
+        Bench bench;
+        QVERIFY(bench.client->send("POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Length: 99999999\r\n\r\n"));
+        std::string block(65536, ' ');
+        QVERIFY(bench.until([&] {
+            while (bench.client->send(block)) {}
+            return bench.client->poll().got.starts_with("HTTP/1.1 413 ");
+        }));
+    }
+
+    void relaysAnswersTooLargeToEdit()
+    {
+        Bench bench;
+        QVERIFY(bench.client->send(get("/containers/json")));
+        QVERIFY(bench.engineGets(get("/containers/json")));
+        std::string head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
+        std::string chunk = "4000\r\n" + std::string(0x4000, 'x') + "\r\n";
+        std::string body;
+        for (int i = 0; i < 1200; ++i) body += chunk;  // 19 MiB.
+        std::string reply = head + body + "0\r\n\r\n";
+        std::string_view rest = reply;
+        QVERIFY(runUntil(bench.loop, [&] {
+            rest.remove_prefix(bench.engine().sendSome(rest));
+            return bench.client->poll().got.size() == reply.size();
+        }, std::chrono::seconds(20)));
+        QVERIFY(bench.client->got == reply);
+    }
+
+    void setsLiveRestoreAsideForASwarm()
+    {
+        Bench bench;
+        ProxyOptions::Done set;
+        bool asked = true;
+        bool changed = false;
+        bench.context.options.setLiveRestore = [&](bool enabled, ProxyOptions::Done done) {
+            asked = enabled;
+            set = std::move(done);
+        };
+        bench.context.swarmChanged = [&] { changed = true; };
+        QVERIFY(bench.client->send(post("/swarm/init", "{}")));
+        QVERIFY(bench.until([&] { return set != nullptr; }));
+        QVERIFY(!asked && bench.dialer.wires.empty());
+        set({});
+        QVERIFY(bench.engineGets(post("/swarm/init", "{}")));
+        QVERIFY(!changed);
+        QVERIFY(bench.engine().send(kOk));
+        QVERIFY(bench.clientGets(kOk));
+        QVERIFY(changed);
+    }
+
+    void diesAtAnyMoment()
+    {
+        std::string request = post("/containers/create", "{\"HostConfig\":{\"Binds\":[\"/tmp:/x\"]}}");
+        for (int turns = 0; turns < 12; ++turns) {
+            Bench bench;
+            QVERIFY(bench.client->send(request));
+            for (int turn = 0; turn < turns; ++turn) {
+                uv_run(bench.loop.uv(), UV_RUN_NOWAIT);
+                if (!bench.dialer.wires.empty()) bench.engine().send(answer("201 Created", json("{'Id':'a1'}")));
+            }
+            bench.proxy.reset();
+            uv_run(bench.loop.uv(), UV_RUN_NOWAIT);
+        }
+    }
+};
+
+QTEST_APPLESS_MAIN(TestHttpProxy)
+#include "tst_http_proxy.moc"
