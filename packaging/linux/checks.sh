@@ -49,14 +49,15 @@ check_subordinate_ids() {
     done
 }
 
-# yes, or no with its reason: the file relay needs it, `files = direct` does not.
+# yes, or no with its reason: the file relay needs it, `files = direct` does not. A machine of root's makes
+# the node for itself if the kernel has the file system.
 check_fuse() {
     if [ -r /dev/fuse ] && [ -w /dev/fuse ]; then
         fuse=yes
+    elif is_root && grep -qw fuse /proc/filesystems; then
+        fuse=yes
     elif [ -e /dev/fuse ]; then
         fuse="no: /dev/fuse is not for $(id -un); as root: chmod 666 /dev/fuse"
-    elif grep -qw fuse /proc/filesystems && is_root; then
-        fuse="yes, once made"
     else
         fuse="no: no /dev/fuse; modprobe fuse, or start this container with --device /dev/fuse"
     fi
