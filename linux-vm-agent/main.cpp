@@ -6,10 +6,20 @@
 #include <CLI/CLI.hpp>
 
 #include "linux-vm-agent/agent.h"
+#include "linux-vm-agent/fuse_relay/fuse_relay.h"
+#include "linux-vm-agent/fuse_relay/injector.h"
 #include "shared/core/log.h"
 
 namespace slipway {
 namespace {
+
+constexpr const char* kShare = "/mnt/host";  // slipway-init has mounted it.
+
+struct Arguments {
+    std::string listen = "/run/slipway/tunnel/agent.sock";
+    std::string files = "direct";
+    int fuseFd = -1;
+};
 
 // The token of this boot, from standard input. Its end is no stop: the machine outlives its bridge.
 Result<Token> readToken()
@@ -28,15 +38,34 @@ Result<Token> readToken()
     return token;
 }
 
-Result<> runAgent(const std::string& listen)
+Result<std::unique_ptr<FuseRelay>> startRelay(int fuseFd)
+{
+    if (fuseFd < 0)
+        return fail(Code::InvalidArgument, "--files fuse needs --fuse-fd; slipway-init passes it");
+    FuseRelayOptions options;
+    options.device = Descriptor(fuseFd);
+    options.mountPoint = kShare;
+    options.program = "/proc/self/exe";
+    return FuseRelay::start(std::move(options));
+}
+
+Result<> runAgent(const Arguments& arguments)
 {
     ignoreBrokenPipes();
     Agent::Options options;
-    options.tunnelSocket = listen;
+    options.tunnelSocket = arguments.listen;
     TRY(options.token, readToken());
+    std::unique_ptr<FuseRelay> relay;
+    if (arguments.files == "fuse") {
+        TRY(relay, startRelay(arguments.fuseFd));
+        options.share = [&relay](std::uint32_t channel, Descriptor stream) {
+            auto attached = relay->attach(channel, std::move(stream));
+            if (!attached) log::warn("share: {}", attached.error().message);
+        };
+    }
     Loop loop;
     TRY(auto agent, Agent::open(loop, std::move(options), [&loop] { loop.stop(); }));
-    log::info("agent: listening on {}", listen);
+    log::info("agent: listening on {}", arguments.listen);
     loop.run();
     // The machine ends with this process; gRPC would first wait for calls that nobody answers any more.
     ::_exit(EXIT_SUCCESS);
@@ -47,18 +76,21 @@ Result<> runAgent(const std::string& listen)
 
 int main(int argc, char** argv)
 {
-    std::string listen = "/run/slipway/tunnel/agent.sock";
-    std::string files = "direct";
-    int fuseFd = -1;
+    slipway::Arguments arguments;
     CLI::App app("slipway-agent: runs inside Slipway's machine, started by slipway-init");
-    app.add_option("--listen", listen, "Unix socket of the tunnel")->capture_default_str();
-    app.add_option("--files", files, "How the machine gets the host's files")
+    app.add_option("--listen", arguments.listen, "Unix socket of the tunnel")->capture_default_str();
+    app.add_option("--files", arguments.files, "How the machine gets the host's files")
         ->check(CLI::IsMember({"direct", "fuse"}))
         ->capture_default_str();
-    app.add_option("--fuse-fd", fuseFd, "Inherited descriptor of the mounted /dev/fuse, with --files fuse");
-    CLI11_PARSE(app, argc, argv);
+    app.add_option("--fuse-fd", arguments.fuseFd, "The mounted /dev/fuse, inherited; with --files fuse");
 
-    auto ended = slipway::runAgent(listen);
+    std::string mount;
+    auto* inject = app.add_subcommand("inject", "Started by the agent: repeats the host's changes in the share");
+    inject->add_option("--mount", mount)->required();
+    CLI11_PARSE(app, argc, argv);
+    if (*inject) return slipway::injectorMain(mount);
+
+    auto ended = slipway::runAgent(arguments);
     slipway::log::error("agent: {}", ended.error().message);
     return EXIT_FAILURE;
 }
