@@ -56,6 +56,9 @@ function(slipway_library folder)
   endif()
 endfunction()
 
+# What users run, without the tests: ninja programs.
+add_custom_target(programs)
+
 # slipway_program(slipway SOURCES app/cli/main.cpp LINKS app/cli)
 function(slipway_program target)
   cmake_parse_arguments(ARG "STATIC" "" "SOURCES;LINKS" ${ARGN})
@@ -66,6 +69,7 @@ function(slipway_program target)
     target_link_options(${target} PRIVATE -static)
   endif()
   set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
+  add_dependencies(programs ${target})
 endfunction()
 
 # slipway_test(tests/unit/core/tst_error.cpp LINKS shared/core): one Qt Test program, one ctest entry.
