@@ -126,7 +126,9 @@ void bringLoopbackUp()
 void moveToLeaf(const std::string& hierarchy)
 {
     auto controllers = readFile(hierarchy + "/cgroup.controllers");
-    if (controllers.find_first_not_of(" \n") == std::string::npos) return;
+    bool empty = controllers.find_first_not_of(" \n") == std::string::npos;
+    if (empty || ::access(hierarchy.c_str(), W_OK) < 0)
+        return;  // Not delegated to a rootless machine.
     auto leaf = hierarchy + "/init";
     if (::mkdir(leaf.c_str(), 0755) < 0 && errno != EEXIST) return sayErrno("make " + leaf);
     if (!writeFile(leaf + "/cgroup.procs", "0")) return sayErrno("move to " + leaf);

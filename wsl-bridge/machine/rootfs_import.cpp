@@ -10,7 +10,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-fs::path stampFile(const fs::path& machineDir) { return machineDir / "root.stamp"; }
+fs::path stampFile(const fs::path& machineDir)
+{
+    return machineDir / "root.stamp";
+}
 
 }  // namespace
 
@@ -19,10 +22,11 @@ Result<std::string> stampOf(const fs::path& rootfs)
     std::error_code failed;
     auto changed = fs::last_write_time(rootfs, failed);
     if (failed) {
-        return fail(Code::NotFound,
-                    fmt::format("root file system {}: {}; make it with packaging/quickstart, or name "
-                                "one in settings.json as rootfs",
-                                rootfs.string(), failed.message()));
+        return fail(
+            Code::NotFound,
+            fmt::format("root file system {}: {}; make it with packaging/quickstart, or name "
+                        "one in settings.json as rootfs",
+                        rootfs.string(), failed.message()));
     }
     auto size = fs::is_directory(rootfs) ? 0 : fs::file_size(rootfs, failed);
     return fmt::format("{}\n{}\n{}\n", rootfs.string(), size, changed.time_since_epoch().count());

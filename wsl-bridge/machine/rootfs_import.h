@@ -8,7 +8,8 @@
 
 namespace slipway {
 
-// Names one version of an archive or folder: path, size, time of change. The error names the way out.
+// Names one version of an archive or folder: path, size, time of change. The error names the way
+// out.
 Result<std::string> stampOf(const std::filesystem::path& rootfs);
 
 // What was imported last lies beside the machine's files.

@@ -1,9 +1,10 @@
-// Theory of operation. Every step that could block is a run of slipway-sandbox, so this is a chain of
-// callbacks: clean, import (remove and unpack, only when the archive changed), start, then dial until the
-// agent answers. Whatever fails on the way kills what was started, cleans, and ends Stopped.
+// Theory of operation. Every step that could block is a run of slipway-sandbox, so this is a chain
+// of callbacks: clean, import (remove and unpack, only when the archive changed), start, then dial
+// until the agent answers. Whatever fails on the way kills what was started, cleans, and ends
+// Stopped.
 //
-// The machine's PID 1 is a child of this process if we started it, and nobody's of ours if we adopted it,
-// so it is watched by pidfd; a child is reaped as well.
+// The machine's PID 1 is a child of this process if we started it, and nobody's of ours if we
+// adopted it, so it is watched by pidfd; a child is reaped as well.
 #include "wsl-bridge/machine/machine.h"
 
 #include <csignal>
@@ -48,7 +49,8 @@ Result<> writePrivate(const fs::path& file, const std::string& text)
 {
     ::unlink(file.c_str());
     Descriptor made(::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-    if (!made || ::write(made.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
+    if (!made ||
+        ::write(made.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
         return failErrno(fmt::format("write {}", file.string()), errno);
     }
     return {};
@@ -207,14 +209,14 @@ private:
 
     std::vector<std::string> identified(const char* verb) const
     {
-        return {verb, "--name", m_options.home.instanceName(), "--home", m_options.home.root.string()};
+        return {verb, "--name", m_options.home.instanceName(), "--home",
+                m_options.home.root.string()};
     }
 
     void clean(Done done)
     {
-        runSandbox(identified("clean"), {}, kCleanTimeout, std::move(done), [](const std::string& line) {
-            log::info("machine: {}", line);
-        });
+        runSandbox(identified("clean"), {}, kCleanTimeout, std::move(done),
+                   [](const std::string& line) { log::info("machine: {}", line); });
     }
 
     void cleanAndEnd(Result<> result)
@@ -244,7 +246,8 @@ private:
         auto machineDir = m_options.home.machineDir();
         bool there = isFolder() || fs::exists(machineDir / "root");
         if (there && isImported(machineDir, *stamp)) return launch();
-        // What was changed on top belongs to the old root. The engine's data lies elsewhere and stays.
+        // What was changed on top belongs to the old root. The engine's data lies elsewhere and
+        // stays.
         forgetImported(machineDir);
         removeAll({machineDir / "root", machineDir / "upper", machineDir / "work"},
                   [this, stamp = *stamp](Result<> removed) {
@@ -290,9 +293,9 @@ private:
         auto token = newToken();
         if (!token) return end(State::Stopped, tl::unexpected<Error>(std::move(token).error()));
         auto args = identified("start");
-        for (const auto& word : {std::string("--root"), rootFolder().string(), std::string("--bin"),
-                                 m_options.binDir.string(), std::string("--files"),
-                                 std::string(name(m_files))}) {
+        for (const auto& word :
+             {std::string("--root"), rootFolder().string(), std::string("--bin"),
+              m_options.binDir.string(), std::string("--files"), std::string(name(m_files))}) {
             args.push_back(word);
         }
         std::string bytes(reinterpret_cast<const char*>(token->data()), token->size());
@@ -361,10 +364,11 @@ private:
         m_dialing = m_dialer->dialSocket(helloControl(), [this](Result<Descriptor> socket) {
             if (socket) return answered({});
             if (std::chrono::steady_clock::now() > m_giveUpAt) {
-                return answered(fail(Code::DeadlineExceeded,
-                                     fmt::format("the agent in the machine does not answer ({}); see "
-                                                 "slipway logs agent",
-                                                 socket.error().message)));
+                return answered(
+                    fail(Code::DeadlineExceeded,
+                         fmt::format("the agent in the machine does not answer ({}); see "
+                                     "slipway logs agent",
+                                     socket.error().message)));
             }
             m_timer.after(kRedialEvery, [this] { dialOnce(); });
         });
@@ -380,7 +384,8 @@ private:
     {
         auto log = textOfFile(m_options.home.logDir() / "agent.log");
         while (log.ends_with('\n')) log.pop_back();
-        return fmt::format("the machine ended during its start: {}", log.substr(log.rfind('\n') + 1));
+        return fmt::format("the machine ended during its start: {}",
+                           log.substr(log.rfind('\n') + 1));
     }
 
     // --- Its PID 1.
@@ -403,7 +408,8 @@ private:
         m_dialing.reset();
         if (m_pid > 0) {
             siginfo_t info{};
-            ::waitid(P_PID, static_cast<id_t>(m_pid), &info, WEXITED | WNOHANG);  // If it is our child.
+            ::waitid(P_PID, static_cast<id_t>(m_pid), &info,
+                     WEXITED | WNOHANG);  // If it is our child.
         }
         m_pid = 0;
     }
@@ -423,8 +429,8 @@ private:
     State m_state = State::Stopped;
     FilesMode m_files = FilesMode::Direct;
     Step m_step;
-    Done m_done;       // Of the operation under way; none: none.
-    Done m_answered;   // While the agent is waited for.
+    Done m_done;      // Of the operation under way; none: none.
+    Done m_answered;  // While the agent is waited for.
     std::chrono::steady_clock::time_point m_giveUpAt;
     std::function<void()> m_died;
     Record m_record;

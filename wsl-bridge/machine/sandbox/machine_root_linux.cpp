@@ -4,6 +4,10 @@
 // the host's own mounts are shared, as systemd makes them) and nothing mounted here ever reaches
 // the host. And the whole root is made shared last, as dockerd's rshared binds need it.
 //
+// The host's own proc, sys, dev and cgroups are taken out of that copy. They are not files to
+// share, and runc takes the first cgroup mount it finds for its own: with the host's in sight,
+// containers ended up in groups beside the machine's instead of in them.
+//
 // As an ordinary user there is a user namespace: device nodes can't be made, so the host's are
 // bound, and the overlay keeps its marks in user.* attributes.
 #include "wsl-bridge/machine/sandbox/machine_root.h"
@@ -188,6 +192,26 @@ Result<> bindFolders(const Spec& spec)
     return {};
 }
 
+bool isKernelTree(const std::string& type)
+{
+    return type == "proc" || type == "sysfs" || type == "devtmpfs" || type == "cgroup" ||
+           type == "cgroup2";
+}
+
+Result<> hideKernelTrees(const fs::path& share)
+{
+    auto below = share.string() + "/";
+    for (const auto& mount : mountsOfThisProcess()) {
+        if (!mount.point.string().starts_with(below) || !isKernelTree(mount.type)) continue;
+        std::error_code ignored;
+        if (::umount2(mount.point.c_str(), MNT_DETACH) == 0) continue;
+        if (!fs::is_directory(mount.point, ignored)) continue;  // Went with the one above it.
+        // In a user namespace what was mounted outside is locked in place, but it can be covered.
+        TRY_VOID(mountNew({"tmpfs", {{"size", "4k"}, {"mode", "555"}}}, mount.point));
+    }
+    return {};
+}
+
 // A root file system may ship resolv.conf as a link into /run; a file takes its place.
 Result<> replaceText(const fs::path& file, const std::string& text)
 {
@@ -218,8 +242,9 @@ Result<> buildRoot(const Spec& spec, const std::vector<Hierarchy>& hierarchies)
     TRY_VOID(mountNew({"tmpfs", {{"mode", "1777"}}}, root / "tmp"));
     TRY_VOID(mountCgroups(spec, hierarchies));
     TRY_VOID(bindFolders(spec));
-    if (hostTree) TRY_VOID(attachTree(hostTree, root / kHostShare));
-    return {};
+    if (spec.fuse) return {};
+    TRY_VOID(attachTree(hostTree, root / kHostShare));
+    return hideKernelTrees(root / kHostShare);
 }
 
 Result<> writeEtc(const Spec& spec, const std::string& resolvConf)
