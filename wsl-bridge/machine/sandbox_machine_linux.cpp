@@ -146,7 +146,7 @@ public:
         signal(SIGTERM);
         m_timer.after(deadline, [this] {
             log::warn("machine: it did not end in time and is killed");
-            signal(SIGKILL);
+            cleanAndEnd({});
         });
     }
 
@@ -221,10 +221,13 @@ private:
 
     void cleanAndEnd(Result<> result)
     {
-        forgetProcess();
-        m_record = {};
-        m_record.facts.kind = "sandbox";
+        m_watch.reset();
+        m_timer.stop();
+        m_dialing.reset();
         clean([this, result = std::move(result)](Result<> cleaned) {
+            forgetProcess();
+            m_record = {};
+            m_record.facts.kind = "sandbox";
             std::error_code ignored;
             fs::remove(m_options.home.tokenFile(), ignored);
             end(State::Stopped, result ? std::move(cleaned) : result);
@@ -322,12 +325,9 @@ private:
         return token;
     }
 
-    // A machine that failed to start may have got as far as a process of ours.
+    // A machine that failed to start may have got as far as a process of ours; cleaning kills it.
     void giveUp(Error error)
     {
-        m_dialing.reset();
-        m_timer.stop();
-        signal(SIGKILL);
         cleanAndEnd(tl::unexpected<Error>(std::move(error)));
     }
 

@@ -130,17 +130,22 @@ void thawBelow(const fs::path& group)
     }
 }
 
-// A frozen process dies only once it is thawed.
-void killBelow(const fs::path& group)
+// All groups at once: a frozen process dies only once its group in the freezer's hierarchy is thawed.
+void killAll(const std::vector<fs::path>& groups)
 {
     auto end = std::chrono::steady_clock::now() + kEmptyWithin;
-    while (std::chrono::steady_clock::now() < end) {
-        auto pids = processesBelow(group);
-        std::erase(pids, ::getpid());
-        if (pids.empty()) return;
-        for (pid_t pid : pids) ::kill(pid, SIGKILL);
-        if (fs::exists(group / "freezer.state")) thawBelow(group);
-        ::poll(nullptr, 0, 5);
+    bool any = true;
+    while (any && std::chrono::steady_clock::now() < end) {
+        any = false;
+        for (const auto& group : groups) {
+            for (pid_t pid : processesBelow(group)) {
+                if (pid == ::getpid()) continue;
+                any = true;
+                ::kill(pid, SIGKILL);
+            }
+            if (fs::exists(group / "freezer.state")) thawBelow(group);
+        }
+        if (any) ::poll(nullptr, 0, 5);
     }
 }
 
@@ -247,7 +252,7 @@ std::vector<std::string> removeCgroups(const std::string& name)
 {
     std::vector<std::string> removed;
     auto groups = groupsNamed(name);
-    for (const auto& group : groups) killBelow(group);
+    killAll(groups);
     for (const auto& group : groups) {
         if (removeGroup(group)) removed.push_back("cgroup " + group.string());
     }

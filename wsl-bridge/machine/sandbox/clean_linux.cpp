@@ -21,8 +21,13 @@ namespace {
 
 constexpr int kDeadWithinMs = 10000;
 
-// Its PID 1 takes every process of the machine with it.
-std::optional<std::string> killRecorded(const std::filesystem::path& record)
+struct Killed {
+    pid_t pid;
+    Descriptor pidfd;
+};
+
+// Its PID 1 takes every process of the machine with it, but is gone only after frozen ones were thawed.
+std::optional<Killed> killRecorded(const std::filesystem::path& record)
 {
     auto parsed = parseJson(readText(record), record.string());
     if (!parsed || !parsed->is_object()) return std::nullopt;
@@ -34,9 +39,7 @@ std::optional<std::string> killRecorded(const std::filesystem::path& record)
     Descriptor pidfd(static_cast<int>(::syscall(SYS_pidfd_open, number, 0)));
     if (!pidfd || startTimeOf(number) != start->to_number<std::uint64_t>()) return std::nullopt;
     ::syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0);
-    pollfd watched{pidfd.get(), POLLIN, 0};
-    ::poll(&watched, 1, kDeadWithinMs);
-    return fmt::format("process {}", number);
+    return Killed{number, std::move(pidfd)};
 }
 
 }  // namespace
@@ -47,8 +50,13 @@ std::vector<std::string> cleanSandbox(const Spec& spec)
     auto add = [&removed](std::vector<std::string> more) {
         removed.insert(removed.end(), more.begin(), more.end());
     };
-    if (auto process = killRecorded(spec.home.machineFile())) removed.push_back(*process);
+    auto killed = killRecorded(spec.home.machineFile());
     add(removeCgroups(spec.names.cgroup));
+    if (killed) {
+        pollfd watched{killed->pidfd.get(), POLLIN, 0};
+        ::poll(&watched, 1, kDeadWithinMs);
+        removed.push_back(fmt::format("process {}", killed->pid));
+    }
     add(removeNetwork(spec));
     for (const auto& mount : mountsOfThisProcess()) {
         bool ours = mount.point == spec.mountPoint() || mount.point == spec.volume();
