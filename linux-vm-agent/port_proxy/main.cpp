@@ -66,13 +66,24 @@ public:
     // Until a signal ends it, or the claim is refused.
     int run()
     {
+        auto pause = kFirstRetry;
         while (true) {
-            if (!connectPatiently()) return m_answered ? EXIT_SUCCESS : EXIT_FAILURE;
-            auto word = m_answered ? kRestateWord : kClaimWord;
-            writeAll(m_agent, std::string(word) + m_port + "\n");
-            auto ended = serve();
-            ::close(m_agent);
-            if (ended != Ended::AgentGone) return ended == Ended::Signal ? EXIT_SUCCESS : EXIT_FAILURE;
+            bool connected = connectOnce();
+            if (connected) {
+                auto word = m_answered ? kRestateWord : kClaimWord;
+                writeAll(m_agent, std::string(word) + m_port + "\n");
+                auto ended = serve();
+                ::close(m_agent);
+                if (ended == Ended::Signal) return EXIT_SUCCESS;
+                if (ended == Ended::Refused) return EXIT_FAILURE;
+            }
+            if (!m_answered && std::chrono::steady_clock::now() - m_begin > kPatience)
+                return refuse(std::string("slipway-agent does not answer on ") + socketPath() +
+                              "; see `slipway logs agent`");
+            if (connected && m_answered) pause = kFirstRetry;
+            pollfd signals{m_signals, POLLIN, 0};
+            if (::poll(&signals, 1, static_cast<int>(pause.count())) > 0) return EXIT_SUCCESS;
+            pause = std::min(pause * 2, kLastRetry);
         }
     }
 
@@ -94,22 +105,6 @@ private:
         if (::connect(m_agent, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0) return true;
         ::close(m_agent);
         return false;
-    }
-
-    // False if a signal came, or if nobody was there in time for a first answer.
-    bool connectPatiently()
-    {
-        auto begin = std::chrono::steady_clock::now();
-        for (auto pause = kFirstRetry; !connectOnce(); pause = std::min(pause * 2, kLastRetry)) {
-            if (!m_answered && std::chrono::steady_clock::now() - begin > kPatience) {
-                refuse(std::string("slipway-agent does not answer on ") + socketPath() +
-                       "; see `slipway logs agent`");
-                return false;
-            }
-            pollfd signals{m_signals, POLLIN, 0};
-            if (::poll(&signals, 1, static_cast<int>(pause.count())) > 0) return false;
-        }
-        return true;
     }
 
     Ended serve()
@@ -151,6 +146,7 @@ private:
     std::string m_port;
     int m_signals;
     int m_agent = -1;
+    std::chrono::steady_clock::time_point m_begin = std::chrono::steady_clock::now();
     bool m_answered = false;
 };
 

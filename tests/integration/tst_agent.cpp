@@ -172,8 +172,9 @@ void TestAgent::carriesTheEnginesSocket()
     QVERIFY(!refused);
     QVERIFY(refused.error().message.find("/run/absent.sock") != std::string::npos);
 
-    QCOMPARE(m_machine.docker({"run", "-d", "--name", "web", "box", "/bin/nc", "-l", "-p", "80", "-e",
-                               "/bin/echo", "hello"}).err, std::string());
+    auto said = m_machine.docker({"run", "-d", "--name", "web", "box", "/bin/nc", "-l", "-p", "80", "-e",
+                                  "/bin/echo", "hello"}).err;
+    QVERIFY2(said.empty(), said.c_str());
     auto address = m_machine.docker({"inspect", "-f", "{{.NetworkSettings.IPAddress}}", "web"}).out;
     address.pop_back();
     Result<Descriptor> socket = fail(Code::Unknown, "");
@@ -195,7 +196,8 @@ void TestAgent::failsARunWhosePortIsRefused()
 
 void TestAgent::claimsAndWithdrawsAPublishedPort()
 {
-    QCOMPARE(runDetached({"-p", "127.0.0.1:18100:80"}, "published"), std::string());
+    auto said = runDetached({"-p", "127.0.0.1:18100:80"}, "published");
+    QVERIFY2(said.empty(), said.c_str());
     auto claim = m_bridge->waitForPort(claimOf(18100), 5s);
     QVERIFY(claim);
     QCOMPARE(claim->claim().protocol(), std::string("tcp"));
@@ -208,7 +210,8 @@ void TestAgent::claimsAndWithdrawsAPublishedPort()
 
 void TestAgent::keepsContainersAndPortsWhenTheEngineIsKilled()
 {
-    QCOMPARE(runDetached({"-p", "127.0.0.1:18101:80"}, "survivor"), std::string());
+    auto said = runDetached({"-p", "127.0.0.1:18101:80"}, "survivor");
+    QVERIFY2(said.empty(), said.c_str());
     auto claim = m_bridge->waitForPort(claimOf(18101), 5s);
     QVERIFY(claim);
     pid_t engine = m_machine.pidOf("dockerd");
@@ -231,7 +234,8 @@ void TestAgent::keepsContainersAndPortsWhenTheEngineIsKilled()
 
 void TestAgent::keepsEverythingWhenItIsKilledItself()
 {
-    QCOMPARE(runDetached({"-p", "127.0.0.1:18102:80"}, "steady"), std::string());
+    auto said = runDetached({"-p", "127.0.0.1:18102:80"}, "steady");
+    QVERIFY2(said.empty(), said.c_str());
     auto claim = m_bridge->waitForPort(claimOf(18102), 5s);
     QVERIFY(claim);
     pid_t engine = m_machine.pidOf("dockerd");
@@ -284,14 +288,9 @@ void TestAgent::leadsTheContainersSocketToTheBridge()
     HeadSocket head(loop, std::move(*parked));
     std::optional<std::string> asked;
     head.receive(4096, [&](Result<std::string> bytes) { asked = bytes.value_or(""); });
-    Command client;
-    client.program = "/bin/sh";
-    client.args = {"-c", "printf 'GET / HTTP/1.0\\r\\n\\r\\n' | /bin/busybox nc local:" +
-                             (m_machine.root() / "run/slipway/docker.sock").string()};
-    std::optional<Output> output;
-    auto running = startRun(loop, client, 10s, [&](Result<Output> ended) {
-        output = ended ? *ended : Output{-1, "", ended.error().message};
-    });
+    StreamPtr guest;
+    auto connecting = connectUnix(loop, m_machine.root() / "run/slipway/docker.sock",
+                                  [&](Result<StreamPtr> connected) { guest = std::move(connected).value_or(nullptr); });
     QVERIFY(runUntil(loop, [&] { return asked.has_value(); }));
     v1::DialOut dial;
     QVERIFY(dial.ParseFromString(*asked));
@@ -299,23 +298,28 @@ void TestAgent::leadsTheContainersSocketToTheBridge()
     bool sent = false;
     head.send(v1::DialOutAnswer(), [&](Result<>) { sent = true; });
     QVERIFY(runUntil(loop, [&] { return sent; }));
-    auto stream = adoptSocket(loop, head.release());
-    QVERIFY(stream);
-    std::string request;
-    (*stream)->read([&](Result<ByteStream::Bytes> bytes) { request = textOf(*bytes); });
-    QVERIFY(runUntil(loop, [&] { return !request.empty(); }));
-    QVERIFY(request.starts_with("GET / HTTP/1.0"));
-    (*stream)->write(bytesOf("HTTP/1.0 200 OK\r\n\r\nthe bridge"), [&](Result<>) { (*stream)->closeWrite(); });
-    QVERIFY(runUntil(loop, [&] { return output.has_value(); }));
-    QVERIFY2(output->out.ends_with("the bridge"), output->out.c_str());
+    auto bridge = adoptSocket(loop, head.release());
+    QVERIFY(bridge);
+    QVERIFY(guest);
+    auto carries = [&loop](ByteStream& from, ByteStream& to, std::string_view text) {
+        std::string came;
+        from.write(bytesOf(text), [](const Result<>&) {});
+        to.read([&came](Result<ByteStream::Bytes> bytes) { came = bytes ? textOf(*bytes) : "broken"; });
+        return runUntil(loop, [&came] { return !came.empty(); }) && came == text;
+    };
+    QVERIFY(carries(*guest, **bridge, "GET / HTTP/1.0"));
+    QVERIFY(carries(**bridge, *guest, "HTTP/1.0 200 OK"));
 }
 
 void TestAgent::refusesClaimsFromAContainer()
 {
-    m_machine.docker({"run", "--rm", "-v", "/run/slipway:/slipway", "box", "/bin/sh", "-c",
-                      "echo claim tcp 0.0.0.0 18103 172.17.0.9 80 | nc local:/slipway/ports.sock"});
-    QVERIFY(eventually([this] { return m_machine.logs().find("ports: turned away") != std::string::npos; }, 5s));
+    m_machine.docker({"run", "-d", "--name", "liar", "-v", "/run/slipway:/run/slipway", "-v",
+                      "/usr/lib/slipway:/bin/slipway", "box", "/bin/slipway/slipway-port-proxy", "-proto", "tcp",
+                      "-host-ip", "0.0.0.0", "-host-port", "18103", "-container-ip", "172.17.0.9",
+                      "-container-port", "80"});
+    QVERIFY(eventually([this] { return m_machine.logs().find("it runs in a container") != std::string::npos; }, 5s));
     QCOMPARE(m_bridge->countPorts(claimOf(18103)), 0);
+    m_machine.docker({"rm", "-f", "liar"});
 }
 
 void TestAgent::goesOnWithoutKeysTheEngineRefuses()
@@ -347,9 +351,9 @@ void TestAgent::tellsTheMemoryOfItsProcesses()
 void TestAgent::stopsContainersAndTheMachine()
 {
     QVERIFY(m_bridge->waitForEngine(v1::EngineReport::CONDITION_RUNNING, kStartLimit));
-    QCOMPARE(m_machine.docker({"run", "-d", "--name", "polite", "box", "/bin/sh", "-c",
-                               "trap 'echo gone > /said; exit 7' TERM; while :; do sleep 0.1; done"}).err,
-             std::string());
+    auto said = m_machine.docker({"run", "-d", "--name", "polite", "box", "/bin/sh", "-c",
+                                  "trap 'exit 7' TERM; while :; do sleep 0.1; done"}).err;
+    QVERIFY2(said.empty(), said.c_str());
     v1::ShutdownResponse response;
     grpc::ClientContext call;
     QVERIFY(m_bridge->agent().Shutdown(&call, {}, &response).ok());

@@ -4,6 +4,8 @@
 #include <fstream>
 #include <sstream>
 
+#include <poll.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -54,6 +56,7 @@ AgentMachine::AgentMachine() : m_name(fmt::format("slipway-agent{}", ::getpid())
 
 AgentMachine::~AgentMachine()
 {
+    if (m_init == 0) return;
     Command clean;
     clean.program = programDir() / "slipway-sandbox";
     clean.args = {"clean", "--name", m_name, "--home", m_dir.path().toStdString()};
@@ -75,10 +78,15 @@ bool AgentMachine::start()
         return false;
     }
     m_init = static_cast<pid_t>(facts->at("pid").as_int64());
-    return true;
+    m_pidfd = Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, m_init, 0)));
+    return static_cast<bool>(m_pidfd);
 }
 
-bool AgentMachine::isAlive() const { return !namespaceOf(m_init).empty(); }
+bool AgentMachine::isAlive() const
+{
+    pollfd ended{m_pidfd.get(), POLLIN, 0};
+    return ::poll(&ended, 1, 0) == 0;
+}
 
 Result<Descriptor> AgentMachine::dial(v1::StreamHello hello, const Token& token)
 {

@@ -48,6 +48,7 @@ private:
     std::string m_name;
     Token m_token;
     pid_t m_init = 0;
+    Descriptor m_pidfd;  // Of m_init.
 };
 
 // A bridge's control connection. Its threads only collect; the test waits for what it wants.
