@@ -14,6 +14,8 @@
 namespace slipway {
 namespace {
 
+using Clock = std::chrono::system_clock;
+
 constexpr std::chrono::seconds kStateWithin{5};
 constexpr std::chrono::seconds kEndsWithin{10};
 constexpr std::chrono::milliseconds kLookEvery{20};
@@ -41,7 +43,7 @@ BridgeSession::BridgeSession(const Home& home)
 Result<std::optional<v1::State>> BridgeSession::state()
 {
     grpc::ClientContext call;
-    call.set_deadline(std::chrono::system_clock::now() + kStateWithin);
+    call.set_deadline(Clock::now() + kStateWithin);
     auto stream = m_stub->WatchState(&call, {});
     v1::State state;
     if (stream->Read(&state)) {
@@ -106,11 +108,15 @@ Result<> BridgeSession::stop()
         if (status.error_code() != grpc::StatusCode::UNAVAILABLE) TRY_VOID(resultOf("stop", status));
     }
     pid_t pid = bridgePid(*before);
-    auto deadline = std::chrono::steady_clock::now() + kEndsWithin;
-    while (std::chrono::steady_clock::now() < deadline) {
-        TRY(auto now, state());
-        if (!now && !(pid && isRunning(pid))) return {};
-        std::this_thread::sleep_for(kLookEvery);
+    auto deadline = Clock::now() + kEndsWithin;
+    while (Clock::now() < deadline) {
+        bool connected = m_channel->GetState(false) == GRPC_CHANNEL_READY;
+        if (!connected && !(pid && isRunning(pid))) return {};
+        // A channel notices nothing unless somebody waits on it.
+        if (connected)
+            m_channel->WaitForStateChange(GRPC_CHANNEL_READY, Clock::now() + kLookEvery);
+        else
+            std::this_thread::sleep_for(kLookEvery);
     }
     return fail(Code::DeadlineExceeded,
                 fmt::format("the bridge (pid {}) is still there {} s after it was told to end; see {}", pid,

@@ -59,7 +59,7 @@ Result<> launchBridge(const Home& home, grpc::Channel& channel)
 
     auto deadline = Clock::now() + kBridgeAnswersWithin;
     bool ended = false;
-    while (channel.GetState(true) != GRPC_CHANNEL_READY) {
+    for (auto state = channel.GetState(true); state != GRPC_CHANNEL_READY; state = channel.GetState(true)) {
         if (!ended && *exitCode >= 0) {
             ended = true;
             deadline = std::min(deadline, Clock::now() + kAnotherAnswersWithin);
@@ -73,7 +73,7 @@ Result<> launchBridge(const Home& home, grpc::Channel& channel)
                         fmt::format("the bridge did not answer within {} s; {}",
                                     kBridgeAnswersWithin.count(), log));
         }
-        std::this_thread::sleep_for(kLookEvery);
+        channel.WaitForStateChange(state, Clock::now() + kLookEvery);  // Also what lets it get on.
     }
     return {};
 }
