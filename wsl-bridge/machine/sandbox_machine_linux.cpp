@@ -392,6 +392,7 @@ private:
 
     void watch(std::function<void()> ended)
     {
+        m_watch.reset();  // libuv polls a descriptor once.
         m_watch = std::make_unique<ExitWatch>(m_loop, m_pidfd.get(), std::move(ended));
     }
 
