@@ -225,13 +225,7 @@ void Bridge::openSession()
 {
     MachineFacts facts = m_machine->facts();
     Dialer& dialer = m_machine->dialer();
-    if (facts.files == FilesMode::Fuse && !m_files) {
-        auto served = FileServer::start({.stateDir = m_options.home.root / "files"});
-        if (served)
-            m_files = *std::move(served);
-        else
-            log::error("bridge: serve files: {}", served.error().message);
-    }
+    if (facts.files == FilesMode::Fuse && !m_files) serveFiles();
     m_client = std::make_unique<EngineClient>(m_loop, dialer);
     m_ports = std::make_unique<PortTable>(
         m_loop, dialer,
@@ -256,11 +250,29 @@ void Bridge::openSession()
                                      .changed = [this] { engineChanged(); }});
 }
 
+void Bridge::serveFiles()
+{
+    auto ended = m_alive.wrap([this](std::uint32_t channel) {
+        if (m_session) m_session->shareEnded(channel);
+    });
+    auto served = startFileServer(
+        {.stateDir = m_options.home.root / "files",
+         .ended = [&loop = m_loop, ended](std::uint32_t channel) {
+             loop.post([ended, channel]() mutable { ended(channel); });
+         }});
+    if (served)
+        m_files = *std::move(served);
+    else
+        m_options.settings.complaints.push_back(
+            fmt::format("host folders are not served: {}", served.error().message));
+}
+
 void Bridge::closeSession()
 {
     m_questions.clear();
     m_measuring = 0;
     m_session.reset();
+    if (m_files) m_files->detach();
     m_ports.reset();
     if (m_endpoint) m_endpoint->setEngine({});
     m_client.reset();

@@ -65,6 +65,7 @@ private:
     void machineUp(Result<> started);
     void machineDied();
     void openSession();
+    void serveFiles();
     void closeSession();
     void enter(v1::Condition condition, const std::string& reason = {});
     void settle(Result<> outcome);  // Tells whoever waits for the engine.

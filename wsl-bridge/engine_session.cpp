@@ -119,20 +119,26 @@ void EngineSession::dropEnded()
     m_leases = m_restated;
 }
 
+void EngineSession::shareEnded(std::uint32_t channel)
+{
+    if (channel < m_channels.size()) dialShareLater(*m_channels[channel]);
+}
+
 void EngineSession::dialShare(Channel& channel)
 {
-    auto again = [this, &channel] {
-        channel.dialing.reset();
-        channel.retry.after(kRedial, [this, &channel] { dialShare(channel); });
-    };
     channel.dialing = m_parts.dialer.dialSocket(
-        helloShare(channel.number), [this, &channel, again](Result<Descriptor> socket) {
-            if (!socket) return again();
-            m_parts.files->attach(channel.number, *std::move(socket),
-                                  [&loop = m_loop, ended = m_alive.wrap(again)]() mutable {
-                                      loop.post(ended);
-                                  });
+        helloShare(channel.number), [this, &channel](Result<Descriptor> socket) {
+            Result<> attached = socket ? m_parts.files->attach(channel.number, *std::move(socket))
+                                       : tl::unexpected(socket.error());
+            if (!attached) return dialShareLater(channel);
+            channel.dialing.reset();
         });
+}
+
+void EngineSession::dialShareLater(Channel& channel)
+{
+    channel.dialing.reset();
+    channel.retry.after(kRedial, [this, &channel] { dialShare(channel); });
 }
 
 }  // namespace slipway

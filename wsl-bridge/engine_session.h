@@ -35,6 +35,7 @@ public:
 
     void setLiveRestore(bool enabled, AgentLink::Done done);
     void usage(AgentLink::UsageDone done);
+    void shareEnded(std::uint32_t channel);  // The file server says so: it is dialled again.
 
 private:
     struct Channel;
@@ -45,6 +46,7 @@ private:
     void portRequested(const v1::PortRequest& request);
     void dropEnded();
     void dialShare(Channel& channel);
+    void dialShareLater(Channel& channel);
 
     Loop& m_loop;
     Parts m_parts;
