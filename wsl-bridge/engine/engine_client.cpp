@@ -66,6 +66,10 @@ private:
         auto answered = std::exchange(m_answered, nullptr);
         if (!answered) return;
         m_limit.stop();
+        m_reader.reset();
+        m_collector.reset();
+        m_engine.reset();  // Now: the owner may keep the question for long.
+        m_dialing.reset();
         if (!answer) answer.error() = context(fmt::format("ask the engine for {}", m_target), answer.error());
         answered(std::move(answer));
     }
