@@ -98,7 +98,6 @@ enum InitFlag : std::uint64_t {
     MaxPages = 1ULL << 22,
     CacheSymlinks = 1ULL << 23,
     NoOpendirSupport = 1ULL << 24,
-    ExplicitInvalData = 1ULL << 25,
     HandleKillprivV2 = 1ULL << 28,
     InitExt = 1ULL << 30,
     HasExpireOnly = 1ULL << 35,

@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::uint64_t kForever = 1'000'000'000;  // Seconds; the kernel cuts it to what it can count.
 constexpr std::uint64_t kUnwatched = 1;
-constexpr int kPairMs = 5;  // How long a MovedFrom waits for its MovedTo; they are queued together.
+constexpr std::chrono::milliseconds kPair{5};  // How long a MovedFrom waits for its MovedTo; they are queued together.
 constexpr std::chrono::milliseconds kMaxOwnChange{200};
 
 bool sameAsSeen(const Node& node, const FileFacts& facts)
@@ -42,8 +42,20 @@ Coherence::~Coherence()
         m_stopping = true;
     }
     m_changeEnded.notify_all();
-    m_watcher->stop();
+    m_roundEnded.notify_all();
+    m_watcher->wake();
     m_thread.join();
+}
+
+void Coherence::settle()
+{
+    std::unique_lock lock(m_share.mutex);
+    // The round under way may have read its events before; the one after it has all.
+    auto enough = m_rounds + 2;
+    while (!m_stopping && (m_rounds < enough || m_move)) {
+        if (!m_move) m_watcher->wake();
+        m_roundEnded.wait(lock);
+    }
 }
 
 void Coherence::watch(Node& node)
@@ -98,6 +110,7 @@ void Coherence::told(Node& node, const FileFacts& facts)
     if (node.isVirtual || node.ownChanges > 0) return;
     bool changed = node.hasSeen && (node.seenSize != facts.size || node.seenModified != facts.modified);
     if (node.isRegular() && node.lookups > 0 && changed) m_outbox.inode(node.id, true);
+    if (node.hasSeen && !sameAsSeen(node, facts)) node.toldEarly = true;
     setSeen(node, facts);
 }
 
@@ -183,6 +196,14 @@ void Coherence::beginChange(Node& node)
     ++node.ownChanges;
 }
 
+void Coherence::beginNames(Node& directory) { ++directory.ownChanges; }
+
+void Coherence::endNames(std::uint64_t directory)
+{
+    Node* node = m_share.nodes.find(directory);
+    if (node && --node->ownChanges == 0) m_changeEnded.notify_all();
+}
+
 void Coherence::endChange(std::uint64_t id)
 {
     Node* node = m_share.nodes.find(id);
@@ -195,12 +216,14 @@ void Coherence::endChange(std::uint64_t id)
 void Coherence::run()
 {
     for (;;) {
-        auto events = m_watcher->wait(m_move ? kPairMs : -1);
+        auto events = m_watcher->wait(m_move ? static_cast<int>(kPair.count()) : -1);
         std::unique_lock lock(m_share.mutex);
         if (m_stopping) return;
         m_eventLock = &lock;
-        if (events.empty()) flushMove();
+        if (m_move && std::chrono::steady_clock::now() >= m_move->until) flushMove();
         for (const auto& event : events) onEvent(event);
+        ++m_rounds;
+        m_roundEnded.notify_all();
     }
 }
 
@@ -208,6 +231,8 @@ void Coherence::onEvent(const HostEvent& event)
 {
     if (event.what == What::Overflow) return onOverflow();
     Node* node = m_share.nodes.byWatch(event.watch);
+    log::debug("files: host event {} of watch {} (node {}) {}", static_cast<int>(event.what), event.watch,
+               node ? node->id : 0, event.name);
     if (!node) return;
     if (event.what == What::Gone) {
         m_share.nodes.setWatch(*node, -1);
@@ -217,7 +242,7 @@ void Coherence::onEvent(const HostEvent& event)
     if (event.what == What::Modified || event.what == What::Attributes) {
         if (event.name.empty()) return onContents(*node, 0, event);
         if (Node* child = m_share.nodes.childOf(node->id, event.name)) return onContents(*child, node->id, event);
-        return;
+        return onUnknownContents(node->id, event);
     }
     onName(*node, event);
 }
@@ -229,25 +254,29 @@ void Coherence::onName(Node& directory, const HostEvent& event)
 
     Node* known = m_share.nodes.childOf(directory.id, event.name);
     std::uint64_t knownId = known ? known->id : 0;
-    if (known) {
+    // What the guest has looked up since the event was raised is no news.
+    bool isCurrent = known && identityAt(directory, event.name) == known->identity;
+    if (known && !isCurrent) {
         // Whoever has it open goes on with what it has.
         if (known->open && !known->isDirectory() && !known->pin) known->pin = known->open;
         m_share.nodes.dropName(directory.id, event.name);
     }
     m_outbox.entry(directory.id, event.name);
     m_outbox.inode(directory.id, true);
-    if (known) m_outbox.inode(knownId, false);
+    if (known && !isCurrent) m_outbox.inode(knownId, false);
 
     InjectionOrder order;
     order.directory = directory.id;
     order.name = event.name;
-    order.node = knownId;
+    // What stands there by now is not what this event was about.
+    std::uint64_t victim = isCurrent ? 0 : knownId;
+    order.node = victim;
     switch (event.what) {
         case What::MovedFrom:
             order.what = fuse::Injection::Delete;
             order.mode = event.isDirectory ? fuse::kTypeDirectory | 0755 : fuse::kTypeRegular | 0644;
             fillPaths(order);
-            m_move = Move{event.cookie, order};
+            m_move = Move{event.cookie, order, std::chrono::steady_clock::now() + kPair};
             return;
         case What::Deleted:
             order.what = fuse::Injection::Delete;
@@ -260,7 +289,7 @@ void Coherence::onName(Node& directory, const HostEvent& event)
                 order.what = fuse::Injection::Rename;
                 order.newDirectory = directory.id;
                 order.newName = event.name;
-                order.replaced = knownId;
+                order.replaced = victim;
                 followMove(order);
                 break;
             }
@@ -274,28 +303,30 @@ void Coherence::onName(Node& directory, const HostEvent& event)
     m_outbox.inject(std::move(order));
 }
 
+Identity Coherence::identityAt(Node& directory, const std::string& name)
+{
+    auto handle = m_share.nodes.handleOf(directory);
+    auto facts = handle ? m_share.tree.factsOfChild(**handle, name) : FuseResult<FileFacts>(refuse(Errno::Stale));
+    return facts ? facts->identity : Identity{};
+}
+
 void Coherence::followMove(const InjectionOrder& move)
 {
     Node* moved = m_share.nodes.find(move.node);
     Node* directory = m_share.nodes.find(move.newDirectory);
     if (!moved || !directory) return;
-    auto handle = m_share.nodes.handleOf(*directory);
-    if (!handle) return;
-    auto facts = m_share.tree.factsOfChild(**handle, move.newName);
-    if (facts && facts->identity == moved->identity) m_share.nodes.addName(*moved, *directory, move.newName);
+    if (identityAt(*directory, move.newName) == moved->identity) m_share.nodes.addName(*moved, *directory, move.newName);
 }
 
 void Coherence::onContents(Node& node, std::uint64_t directory, const HostEvent& event)
 {
     std::uint64_t id = node.id;
-    m_changeEnded.wait_for(*m_eventLock, kMaxOwnChange, [&] {
-        Node* now = m_share.nodes.find(id);
-        return m_stopping || !now || now->ownChanges == 0;
-    });
+    waitForOwnChanges(id);
     Node* now = m_share.nodes.find(id);
     if (!now) return;
     auto facts = m_share.nodes.factsOf(*now);
-    if (!facts || sameAsSeen(*now, *facts)) return;
+    if (!facts || (sameAsSeen(*now, *facts) && !now->toldEarly)) return;
+    now->toldEarly = false;
     // The file's own watch says it too, and has no name to inject the event under.
     if (directory == 0 && !now->anchor && !now->names.empty()) directory = now->names.front().parent;
     bool modified = event.what == What::Modified && now->isRegular();
@@ -315,6 +346,35 @@ void Coherence::onContents(Node& node, std::uint64_t directory, const HostEvent&
         fillPaths(order);
         m_outbox.inject(std::move(order));
     }
+}
+
+// A watch on a folder hears of files that the guest has forgotten, or never asked for, too.
+void Coherence::onUnknownContents(std::uint64_t directory, const HostEvent& event)
+{
+    waitForOwnChanges(directory);  // One of ours may be about to tell the guest of it.
+    if (Node* child = m_share.nodes.childOf(directory, event.name)) return onContents(*child, directory, event);
+    Node* parent = m_share.nodes.find(directory);
+    if (!parent) return;
+    auto handle = m_share.nodes.handleOf(*parent);
+    if (!handle) return;
+    auto facts = m_share.tree.factsOfChild(**handle, event.name);
+    if (!facts) return;
+    bool isRegular = (facts->mode & fuse::kTypeMask) == fuse::kTypeRegular;
+    InjectionOrder order;
+    order.what = event.what == What::Modified && isRegular ? fuse::Injection::Modify : fuse::Injection::Attrib;
+    order.directory = directory;
+    order.name = event.name;
+    order.mode = facts->mode;
+    fillPaths(order);
+    m_outbox.inject(std::move(order));
+}
+
+void Coherence::waitForOwnChanges(std::uint64_t id)
+{
+    m_changeEnded.wait_for(*m_eventLock, kMaxOwnChange, [&] {
+        Node* now = m_share.nodes.find(id);
+        return m_stopping || !now || now->ownChanges == 0;
+    });
 }
 
 void Coherence::onOverflow()

@@ -14,6 +14,7 @@
 // Two writers inside one system call's time on the same file are told apart by size only.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <map>
@@ -38,6 +39,10 @@ public:
     Coherence(const Coherence&) = delete;
     Coherence& operator=(const Coherence&) = delete;
 
+    // Waits until every host event that has been raised by now is dealt with. The caller does not hold
+    // Share::mutex.
+    void settle();
+
     // All of these: the caller holds Share::mutex.
     void watch(Node& node);
     void watchAll();  // After a restart: every folder that the guest knows.
@@ -61,12 +66,19 @@ public:
     void beginChange(Node& node);
     void endChange(std::uint64_t node);
 
+    // Around a change of ours to a folder's names, until the table has it.
+    void beginNames(Node& directory);
+    void endNames(std::uint64_t directory);
+
 private:
     void run();
     void onEvent(const HostEvent& event);
     void onName(Node& directory, const HostEvent& event);
     void onContents(Node& node, std::uint64_t directory, const HostEvent& event);
+    void onUnknownContents(std::uint64_t directory, const HostEvent& event);
+    void waitForOwnChanges(std::uint64_t node);
     void onOverflow();
+    Identity identityAt(Node& directory, const std::string& name);
     void followMove(const InjectionOrder& move);
     void flushMove();
     void unwatchDead();
@@ -78,11 +90,14 @@ private:
     Outbox& m_outbox;
     std::unique_ptr<HostWatcher> m_watcher;
     std::map<std::tuple<std::uint64_t, std::string, What>, int> m_expected;
-    std::condition_variable_any m_changeEnded;
+    std::condition_variable m_changeEnded;
+    std::condition_variable m_roundEnded;
+    std::uint64_t m_rounds = 0;  // Of reading and dealing with events.
     std::unique_lock<std::mutex>* m_eventLock = nullptr;  // Of the event being handled.
     struct Move {
         std::uint32_t cookie;
         InjectionOrder order;
+        std::chrono::steady_clock::time_point until;
     };
     std::optional<Move> m_move;  // A MovedFrom whose MovedTo may follow.
     bool m_warned = false;

@@ -63,7 +63,7 @@ bool Dispatcher::answerInjected(Call& call, const InjectionOrder& order)
             fuse::AttrOut out{};
             std::lock_guard lock(m_share.mutex);
             Node* node = m_share.nodes.find(call.header.nodeid);
-            if (!node || node->id != order.node) return false;
+            if (!node || node != m_share.nodes.childOf(order.directory, order.name)) return false;
             auto facts = factsOf(*node);
             if (!facts) return false;
             out.attr = attrOf(*facts);
@@ -93,7 +93,8 @@ bool Dispatcher::lookupInjected(Call& call, const InjectionOrder& order)
     if (!call.body.good()) return false;
     bool isSource = call.header.nodeid == order.directory && name == order.name;
     bool isTarget = order.what == Injection::Rename && call.header.nodeid == order.newDirectory && name == order.newName;
-    if (!isSource && !isTarget) {
+    bool isAboutContents = order.what == Injection::Modify || order.what == Injection::Attrib;
+    if (isAboutContents || (!isSource && !isTarget)) {
         call.body = fuse::Body(std::as_bytes(std::span(name.data(), name.size() + 1)));
         return false;
     }
@@ -124,11 +125,7 @@ bool Dispatcher::lookupInjected(Call& call, const InjectionOrder& order)
             return true;
         }
     }
-    if (order.what == Injection::Modify || order.what == Injection::Attrib) {
-        call.error(Errno::NoEntry);
-    } else {
-        replyGone(call, order.mode);
-    }
+    replyGone(call, order.mode);
     return true;
 }
 

@@ -10,6 +10,28 @@ namespace slipway {
 using fuse::Opcode;
 using What = HostEvent::What;
 
+// While it lives, the events of a folder's files wait: what we make there is not in the table yet.
+class Dispatcher::NameChange {
+public:
+    NameChange(Dispatcher& dispatcher, std::uint64_t directory) : m_dispatcher(dispatcher), m_directory(directory)
+    {
+        std::lock_guard lock(m_dispatcher.m_share.mutex);
+        Node* node = m_dispatcher.m_share.nodes.find(directory);
+        if (node) m_dispatcher.m_coherence.beginNames(*node);
+    }
+    ~NameChange()
+    {
+        std::lock_guard lock(m_dispatcher.m_share.mutex);
+        m_dispatcher.m_coherence.endNames(m_directory);
+    }
+    NameChange(const NameChange&) = delete;
+    NameChange& operator=(const NameChange&) = delete;
+
+private:
+    Dispatcher& m_dispatcher;
+    const std::uint64_t m_directory;
+};
+
 FuseResult<Dispatcher::At> Dispatcher::at(std::uint64_t parent, std::string_view name)
 {
     std::lock_guard lock(m_share.mutex);
@@ -156,6 +178,7 @@ Dispatcher::Outcome Dispatcher::make(Call& call)
             default: return m_share.tree.makeSpecial(*where.directory, name, what);
         }
     };
+    NameChange change(*this, where.parent);
     TRY_VOID(makeOnce(call, where, make));
     TRY(auto entry, entryOf(where));
     call.replyValue(entry);
@@ -169,6 +192,7 @@ Dispatcher::Outcome Dispatcher::create(Call& call)
     if (!call.body.good()) return refuse(call.body.error());
     auto what = call.newFile(fuse::kTypeRegular | (in.mode & fuse::kPermissionMask), in.umask);
     TRY(auto where, at(call.header.nodeid, name));
+    NameChange change(*this, where.parent);
     HandlePtr data;
     auto made = makeOnce(call, where, [&]() -> Outcome {
         TRY(data, m_share.tree.makeRegular(*where.directory, name, what));

@@ -12,15 +12,18 @@ namespace {
 
 // What we use where the guest's kernel has it. Left off on purpose: WRITEBACK_CACHE (the kernel would
 // never again accept the host's sizes and times), the lock flags (locks that the kernel keeps are right
-// between containers and outlive us), ATOMIC_O_TRUNC (there is no open to truncate at).
+// between containers and outlive us), ATOMIC_O_TRUNC (there is no open to truncate at), EXPLICIT_INVAL_DATA
+// (an answer with a new size would leave the zeros behind the old end in the guest's last page until
+// our invalidation comes: `tail -f` read them), AUTO_INVAL_DATA (every write of the guest's own would
+// cost it its pages).
 constexpr std::uint64_t kWanted =
     fuse::AsyncRead | fuse::BigWrites | fuse::DontMask | fuse::DoReaddirplus | fuse::AsyncDio |
     fuse::NoOpenSupport | fuse::ParallelDirops | fuse::MaxPages | fuse::CacheSymlinks |
-    fuse::NoOpendirSupport | fuse::ExplicitInvalData | fuse::HandleKillprivV2 | fuse::InitExt |
-    fuse::HasExpireOnly;
+    fuse::NoOpendirSupport | fuse::HandleKillprivV2 | fuse::InitExt | fuse::HasExpireOnly;
 constexpr std::uint16_t kMaxBackground = 64;
 constexpr std::uint32_t kMaxReadahead = 4u << 20;
-constexpr std::uint32_t kMinMinor = 31;  // Linux 5.4: EXPLICIT_INVAL_DATA and zero-message OPENDIR are there.
+constexpr int kStaleRetries = 3;
+constexpr std::uint32_t kMinMinor = 31;  // Linux 5.4; zero-message OPENDIR came with 5.1.
 
 }  // namespace
 
@@ -100,6 +103,12 @@ void Dispatcher::handle(fuse::Bytes message, std::vector<std::byte>& scratch, co
     }
     if (routeInjected(call)) return;
     auto outcome = route(call);
+    // The host may have moved the file, and the event that says where to is on its way.
+    for (int i = 0; i < kStaleRetries && !outcome && outcome.error() == Errno::Stale; ++i) {
+        m_coherence.settle();
+        call.body = fuse::Body(request->body);
+        outcome = route(call);
+    }
     if (!outcome) call.error(outcome.error());
 }
 

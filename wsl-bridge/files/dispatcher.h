@@ -81,6 +81,7 @@ private:
     Outcome remove(Call& call, bool isDirectory);
     Outcome rename(Call& call, bool hasFlags);
     FuseResult<At> at(std::uint64_t parent, std::string_view name);
+    class NameChange;
     Outcome once(Call& call, const Identity& before, const std::function<Outcome()>& act,
                  const std::function<bool()>& alreadyDone);
     Outcome makeOnce(Call& call, const At& where, const std::function<Outcome()>& act);

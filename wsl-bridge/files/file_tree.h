@@ -172,9 +172,9 @@ public:
     virtual FuseResult<int> add(const Handle& file, bool isDirectory) = 0;
     virtual void remove(int watch) = 0;
 
-    // Blocks until there is something, `timeoutMs` have passed (-1: never) or stop() was called.
+    // Blocks until there is something, `timeoutMs` have passed (-1: never) or wake() was called.
     virtual std::vector<HostEvent> wait(int timeoutMs) = 0;
-    virtual void stop() = 0;
+    virtual void wake() = 0;
 };
 Result<std::unique_ptr<HostWatcher>> hostWatcher();
 

@@ -77,7 +77,7 @@ class LinuxFileTree final : public FileTree {
 public:
     FuseResult<HandlePtr> open(const std::filesystem::path& path) const override
     {
-        int fd = openBeneath(AT_FDCWD, path.c_str(), O_PATH | O_NOFOLLOW, 0);
+        int fd = openBeneath(AT_FDCWD, path.c_str(), O_PATH, 0);
         if (fd < 0) return failed();
         return hold(fd);
     }

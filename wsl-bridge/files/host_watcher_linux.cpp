@@ -35,8 +35,8 @@ std::optional<HostEvent::What> meaningOf(std::uint32_t mask)
 
 class InotifyWatcher final : public HostWatcher {
 public:
-    InotifyWatcher(Descriptor inotify, Descriptor stop)
-        : m_inotify(std::move(inotify)), m_stop(std::move(stop))
+    InotifyWatcher(Descriptor inotify, Descriptor wake)
+        : m_inotify(std::move(inotify)), m_wake(std::move(wake))
     {
     }
 
@@ -54,8 +54,12 @@ public:
     std::vector<HostEvent> wait(int timeoutMs) override
     {
         std::vector<HostEvent> events;
-        std::array<pollfd, 2> ready{pollfd{m_inotify.get(), POLLIN, 0}, pollfd{m_stop.get(), POLLIN, 0}};
-        if (::poll(ready.data(), ready.size(), timeoutMs) <= 0 || (ready[1].revents & POLLIN)) return events;
+        std::array<pollfd, 2> ready{pollfd{m_inotify.get(), POLLIN, 0}, pollfd{m_wake.get(), POLLIN, 0}};
+        if (::poll(ready.data(), ready.size(), timeoutMs) <= 0) return events;
+        if (ready[1].revents & POLLIN) {
+            eventfd_t count = 0;
+            ::eventfd_read(m_wake.get(), &count);
+        }
         alignas(inotify_event) std::array<char, 65536> buffer;
         ssize_t count = ::read(m_inotify.get(), buffer.data(), buffer.size());
         for (ssize_t at = 0; at < count;) {
@@ -74,11 +78,11 @@ public:
         return events;
     }
 
-    void stop() override { ::eventfd_write(m_stop.get(), 1); }
+    void wake() override { ::eventfd_write(m_wake.get(), 1); }
 
 private:
     Descriptor m_inotify;
-    Descriptor m_stop;
+    Descriptor m_wake;
 };
 
 }  // namespace
@@ -89,9 +93,9 @@ Result<std::unique_ptr<HostWatcher>> hostWatcher()
     if (!inotify) {
         return failErrno("watch shared folders: inotify (raise fs.inotify.max_user_instances)", errno);
     }
-    Descriptor stop(::eventfd(0, EFD_CLOEXEC));
-    if (!stop) return failErrno("watch shared folders: eventfd", errno);
-    return std::make_unique<InotifyWatcher>(std::move(inotify), std::move(stop));
+    Descriptor wake(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (!wake) return failErrno("watch shared folders: eventfd", errno);
+    return std::make_unique<InotifyWatcher>(std::move(inotify), std::move(wake));
 }
 
 }  // namespace slipway

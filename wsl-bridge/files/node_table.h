@@ -55,6 +55,7 @@ struct Node {
 
     // What the guest was last told, or we did last: what differs from it was changed by others.
     bool hasSeen = false;
+    bool toldEarly = false;  // An answer revealed a change whose event is still to come.
     std::uint64_t seenSize = 0;
     FileTime seenModified, seenChanged;
     int ownChanges = 0;  // Of ours, under way.

@@ -1,0 +1,629 @@
+// The file relay as containers see it: what they do reaches the host, what the host does reaches them.
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include <poll.h>
+#include <sys/file.h>
+#include <sys/inotify.h>
+#include <sys/mman.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+
+#include "tests/integration/file_world.h"
+
+using namespace slipway;
+using namespace slipway::test;
+
+namespace {
+
+std::set<std::string> namesIn(const std::string& path)
+{
+    std::set<std::string> names;
+    std::error_code error;
+    std::filesystem::directory_iterator entry(path, error);
+    for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
+        names.insert(entry->path().filename());
+    }
+    if (error) qWarning("list %s: %s", path.c_str(), error.message().c_str());
+    return names;
+}
+
+// inotify in "a container": a watch on a folder of the mount.
+class Watcher {
+public:
+    explicit Watcher(const std::string& path) : m_inotify(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK))
+    {
+        m_armed = ::inotify_add_watch(m_inotify.get(), path.c_str(), IN_ALL_EVENTS) >= 0;
+    }
+    bool armed() const { return m_armed; }
+
+    // How often this event of this name has come by now.
+    int count(std::uint32_t mask, const std::string& name)
+    {
+        alignas(inotify_event) char buffer[65536];
+        for (ssize_t size = 0; (size = ::read(m_inotify.get(), buffer, sizeof buffer)) > 0;) {
+            for (ssize_t at = 0; at < size;) {
+                const auto* event = reinterpret_cast<const inotify_event*>(buffer + at);
+                at += static_cast<ssize_t>(sizeof *event + event->len);
+                std::string of = event->len > 0 ? event->name : "";
+                for (std::uint32_t bit = 1; bit < IN_UNMOUNT; bit <<= 1) {
+                    if (event->mask & bit) ++m_seen[{bit, of}];
+                }
+            }
+        }
+        return m_seen[{mask, name}];
+    }
+
+private:
+    Descriptor m_inotify;
+    bool m_armed = false;
+    std::map<std::pair<std::uint32_t, std::string>, int> m_seen;
+};
+
+constexpr uid_t kNobody = 65534;
+
+}  // namespace
+
+class TestFileShare : public QObject {
+    Q_OBJECT
+
+private slots:
+    void initTestCase();
+    void cleanupTestCase() { m_world.reset(); }
+    void init();
+
+    void writesReachTheHost();
+    void appendsGoToTheEnd();
+    void renamesAndLinks();
+    void unlinkedFilesStayUsable();
+    void replacedFilesStayUsable();
+    void sharedMappingsAreWritten();
+    void largeFolders();
+    void largeFiles();
+    void attributesAreKept();
+    void specialFilesAndLocks();
+    void extendedAttributes();
+    void renameIntoItselfIsRefused();
+
+    void hostChangesAreSeen_data();
+    void hostChangesAreSeen();
+    void openFilesSeeAppends();
+    void hardLinkedFilesSeeWritesThroughOtherNames();
+    void bothSidesAtOnceStayEqual();
+
+    void othersCannotReadPrivateFiles();
+    void newFilesBelongToTheirMaker();
+    void setGidFoldersPassOnTheirGroup();
+    void writesDropSetUid();
+    void devicesCannotBeMade();
+
+    void onlyGrantedPathsShow();
+    void linksOutOfTheGrantLeadNowhere();
+    void singleFilesCanBeGranted();
+    void aWiderGrantKeepsWhatIsMounted();
+    void uselessGrantsAreRefused();
+
+    void hostChangesRaiseEvents_data();
+    void hostChangesRaiseEvents();
+    void ownChangesRaiseOneEvent();
+
+private:
+    std::string host(const std::string& name) const { return m_world->host + "/" + name; }
+    std::string guest(const std::string& name) const { return m_world->guest + "/" + name; }
+
+    std::unique_ptr<FileWorld> m_world;
+};
+
+void TestFileShare::initTestCase()
+{
+    if (auto lack = FileWorld::lacks(); !lack.isEmpty()) QSKIP(qPrintable(lack));
+    ::umask(022);
+    m_world = std::make_unique<FileWorld>();
+    m_world->start();
+    // The injector is a process of its own, and what happens before it is there raises no events.
+    Watcher watcher(m_world->guest);
+    int probes = 0;
+    auto heard = [&] {
+        int count = 0;
+        for (int i = 0; i < probes; ++i) count += watcher.count(IN_CREATE, "probe" + std::to_string(i));
+        if (count == 0) writeText(host("probe" + std::to_string(probes++)), "");
+        return count > 0;
+    };
+    QTRY_VERIFY(heard());
+}
+
+void TestFileShare::init()
+{
+    auto names = namesIn(m_world->host);
+    for (const auto& name : names) std::filesystem::remove_all(host(name));
+    // The guest hears of it a moment later: until then it may go on with what it has.
+    for (const auto& name : names) QTRY_VERIFY(!statOf(guest(name)));
+    QTRY_VERIFY(namesIn(m_world->guest).empty());
+}
+
+void TestFileShare::writesReachTheHost()
+{
+    QVERIFY(writeText(guest("f"), "hello"));
+    QCOMPARE(textIn(host("f")), "hello");
+    QCOMPARE(textIn(guest("f")), "hello");
+    for (int i = 0; i < 5; ++i) QVERIFY(writeText(guest("f"), std::string(100, static_cast<char>('0' + i))));
+    QCOMPARE(textIn(guest("f")), std::string(100, '4'));
+    QCOMPARE(textIn(host("f")), std::string(100, '4'));
+}
+
+void TestFileShare::appendsGoToTheEnd()
+{
+    QVERIFY(writeText(guest("f"), "hello"));
+    QVERIFY(writeText(guest("f"), " world", std::ios::app));
+    QCOMPARE(textIn(host("f")), "hello world");
+}
+
+void TestFileShare::renamesAndLinks()
+{
+    QVERIFY(writeText(guest("f"), "text"));
+    QCOMPARE(::mkdir(guest("d").c_str(), 0755), 0);
+    QCOMPARE(::rename(guest("f").c_str(), guest("d/g").c_str()), 0);
+    QCOMPARE(textIn(host("d/g")), "text");
+    QVERIFY(!statOf(guest("f")));
+    QCOMPARE(::symlink("d/g", guest("s").c_str()), 0);
+    QCOMPARE(std::filesystem::read_symlink(host("s")).string(), "d/g");
+    QCOMPARE(textIn(guest("s")), "text");
+    QCOMPARE(::link(guest("d/g").c_str(), guest("hard").c_str()), 0);
+    QCOMPARE(statOf(host("hard"))->st_nlink, nlink_t{2});
+    QCOMPARE(statOf(guest("hard"))->st_nlink, nlink_t{2});
+    QCOMPARE(statOf(guest("hard"))->st_ino, statOf(guest("d/g"))->st_ino);
+    QCOMPARE(::unlink(guest("d/g").c_str()), 0);
+    QCOMPARE(textIn(guest("hard")), "text");
+}
+
+void TestFileShare::unlinkedFilesStayUsable()
+{
+    QVERIFY(writeText(guest("f"), "hello world"));
+    Descriptor file(::open(guest("f").c_str(), O_RDWR));
+    QCOMPARE(::unlink(guest("f").c_str()), 0);
+    QVERIFY(!statOf(host("f")));
+    QCOMPARE(::pwrite(file.get(), "HELLO", 5, 0), 5);
+    char text[32]{};
+    QCOMPARE(::pread(file.get(), text, sizeof text, 0), 11);
+    QCOMPARE(std::string(text), "HELLO world");
+    QCOMPARE(::ftruncate(file.get(), 3), 0);
+    struct stat facts{};
+    QCOMPARE(::fstat(file.get(), &facts), 0);
+    QCOMPARE(facts.st_size, off_t{3});
+}
+
+void TestFileShare::replacedFilesStayUsable()
+{
+    QVERIFY(writeText(guest("new"), "1") && writeText(guest("old"), "2"));
+    Descriptor file(::open(guest("old").c_str(), O_RDONLY));
+    QCOMPARE(::rename(guest("new").c_str(), guest("old").c_str()), 0);
+    char byte = 0;
+    QCOMPARE(::read(file.get(), &byte, 1), 1);
+    QCOMPARE(byte, '2');
+    QCOMPARE(textIn(guest("old")), "1");
+}
+
+void TestFileShare::sharedMappingsAreWritten()
+{
+    QVERIFY(writeText(guest("m"), std::string(8192, 'a')));
+    Descriptor file(::open(guest("m").c_str(), O_RDWR));
+    void* memory = ::mmap(nullptr, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
+    QVERIFY(memory != MAP_FAILED);
+    std::memcpy(static_cast<char*>(memory) + 4096, "mmap", 4);
+    QCOMPARE(::msync(memory, 8192, MS_SYNC), 0);
+    ::munmap(memory, 8192);
+    QCOMPARE(textIn(host("m"))->substr(4096, 4), "mmap");
+}
+
+void TestFileShare::largeFolders()
+{
+    QCOMPARE(::mkdir(guest("d").c_str(), 0755), 0);
+    for (int i = 0; i < 500; ++i) QVERIFY(writeText(host("d/" + std::string(40, 'n') + std::to_string(i)), "x"));
+    QTRY_COMPARE(namesIn(guest("d")).size(), std::size_t{500});
+    QCOMPARE(namesIn(guest("d")), namesIn(host("d")));
+    QCOMPARE(std::filesystem::remove_all(guest("d")), std::uintmax_t{501});
+    QVERIFY(!statOf(host("d")));
+}
+
+void TestFileShare::largeFiles()
+{
+    std::string text(3000000, 'z');
+    for (std::size_t i = 0; i < text.size(); i += 1000) text[i] = static_cast<char>('a' + i / 1000 % 26);
+    QVERIFY(writeText(guest("big"), text));
+    QVERIFY(textIn(host("big")) == text);
+    QVERIFY(writeText(host("big2"), text));
+    QTRY_VERIFY(textIn(guest("big2")) == text);
+}
+
+void TestFileShare::attributesAreKept()
+{
+    QVERIFY(writeText(guest("f"), "hello world"));
+    QCOMPARE(::chmod(guest("f").c_str(), 0600), 0);
+    QCOMPARE(statOf(host("f"))->st_mode & 07777, mode_t{0600});
+    timespec times[2] = {{1, 0}, {2, 500}};
+    QCOMPARE(::utimensat(AT_FDCWD, guest("f").c_str(), times, 0), 0);
+    QCOMPARE(statOf(host("f"))->st_mtim.tv_sec, time_t{2});
+    QCOMPARE(statOf(host("f"))->st_mtim.tv_nsec, 500L);
+    QCOMPARE(::truncate(guest("f").c_str(), 5), 0);
+    QCOMPARE(textIn(host("f")), "hello");
+    QCOMPARE(::chown(guest("f").c_str(), 12, 34), 0);
+    QCOMPARE(statOf(host("f"))->st_uid, uid_t{12});
+    QCOMPARE(statOf(host("f"))->st_gid, gid_t{34});
+}
+
+void TestFileShare::specialFilesAndLocks()
+{
+    QCOMPARE(::mkfifo(guest("fifo").c_str(), 0644), 0);
+    QVERIFY(S_ISFIFO(statOf(host("fifo"))->st_mode));
+    QVERIFY(writeText(guest("f"), "x"));
+    Descriptor one(::open(guest("f").c_str(), O_RDWR));
+    Descriptor other(::open(guest("f").c_str(), O_RDWR));
+    QCOMPARE(::flock(one.get(), LOCK_EX | LOCK_NB), 0);
+    QCOMPARE(::flock(other.get(), LOCK_EX | LOCK_NB), -1);
+    QCOMPARE(::posix_fallocate(one.get(), 0, 65536), 0);
+    QCOMPARE(statOf(host("f"))->st_size, off_t{65536});
+    QCOMPARE(::fsync(one.get()), 0);
+}
+
+void TestFileShare::extendedAttributes()
+{
+    QVERIFY(writeText(guest("f"), "x"));
+    QCOMPARE(::setxattr(guest("f").c_str(), "user.colour", "blue", 4, 0), 0);
+    char value[16]{};
+    QCOMPARE(::getxattr(host("f").c_str(), "user.colour", value, sizeof value), 4);
+    QCOMPARE(::getxattr(guest("f").c_str(), "user.colour", value, sizeof value), 4);
+    QCOMPARE(std::string(value), "blue");
+    QCOMPARE(::listxattr(guest("f").c_str(), value, sizeof value), 12);
+    QCOMPARE(::removexattr(guest("f").c_str(), "user.colour"), 0);
+    QCOMPARE(::getxattr(guest("f").c_str(), "user.colour", value, sizeof value), -1);
+    QCOMPARE(::setxattr(guest("f").c_str(), "trusted.slipway", "x", 1, 0), -1);
+}
+
+void TestFileShare::renameIntoItselfIsRefused()
+{
+    QCOMPARE(::mkdir(guest("d").c_str(), 0755), 0);
+    QCOMPARE(::rename(guest("d").c_str(), guest("d/sub").c_str()), -1);
+    QCOMPARE(errno, EINVAL);
+}
+
+void TestFileShare::hostChangesAreSeen_data()
+{
+    using Step = std::function<void(const std::string&)>;
+    using Check = std::function<bool(const std::string&)>;
+    QTest::addColumn<Step>("before");
+    QTest::addColumn<Check>("known");  // In the guest, so that it is cached.
+    QTest::addColumn<Step>("change");
+    QTest::addColumn<Check>("seen");
+    auto has = [](std::string name, std::string text) {
+        return [=](const std::string& dir) { return textIn(dir + name) == text; };
+    };
+    auto put = [](std::string name, std::string text) {
+        return [=](const std::string& dir) { writeText(dir + name, text); };
+    };
+    auto absent = [](std::string name) { return [=](const std::string& dir) { return !statOf(dir + name); }; };
+    Step nothing = [](const std::string&) {};
+
+    QTest::newRow("create over a cached absence") << nothing << Check(absent("/a")) << Step(put("/a", "1")) << Check(has("/a", "1"));
+    QTest::newRow("same size") << Step(put("/a", "v1")) << Check(has("/a", "v1")) << Step(put("/a", "v2")) << Check(has("/a", "v2"));
+    QTest::newRow("grow") << Step(put("/a", "v1")) << Check(has("/a", "v1")) << Step(put("/a", "longer")) << Check(has("/a", "longer"));
+    QTest::newRow("shrink") << Step(put("/a", "longer")) << Check(has("/a", "longer")) << Step(put("/a", "s")) << Check(has("/a", "s"));
+    QTest::newRow("unlink") << Step(put("/a", "1")) << Check(has("/a", "1"))
+        << Step([](const std::string& dir) { ::unlink((dir + "/a").c_str()); }) << Check(absent("/a"));
+    QTest::newRow("cached listing") << Step(put("/a", "1")) << Check([](const std::string& dir) { return namesIn(dir).size() == 1; })
+        << Step(put("/b", "2")) << Check([](const std::string& dir) { return namesIn(dir).count("b") == 1; });
+    QTest::newRow("atomic replace") << Step(put("/a", "1")) << Check(has("/a", "1"))
+        << Step([](const std::string& dir) {
+               writeText(dir + "/a~", "atomic");
+               ::rename((dir + "/a~").c_str(), (dir + "/a").c_str());
+           }) << Check(has("/a", "atomic"));
+    QTest::newRow("folder") << nothing << Check(absent("/d"))
+        << Step([](const std::string& dir) {
+               ::mkdir((dir + "/d").c_str(), 0755);
+               writeText(dir + "/d/q", "q");
+           }) << Check(has("/d/q", "q"));
+    Step folder = [](const std::string& dir) {
+        ::mkdir((dir + "/d").c_str(), 0755);
+        writeText(dir + "/d/q", "q");
+    };
+    QTest::newRow("folder renamed") << folder << Check(has("/d/q", "q"))
+        << Step([](const std::string& dir) { ::rename((dir + "/d").c_str(), (dir + "/e").c_str()); })
+        << Check([=](const std::string& dir) { return textIn(dir + "/e/q") == "q" && !statOf(dir + "/d"); });
+    QTest::newRow("write below a renamed folder") << folder << Check(has("/d/q", "q"))
+        << Step([](const std::string& dir) {
+               ::rename((dir + "/d").c_str(), (dir + "/e").c_str());
+               writeText(dir + "/e/q", "qq");
+           }) << Check(has("/e/q", "qq"));
+    QTest::newRow("rm -r") << folder << Check(has("/d/q", "q"))
+        << Step([](const std::string& dir) { std::filesystem::remove_all(dir + "/d"); }) << Check(absent("/d"));
+    QTest::newRow("chmod") << Step(put("/a", "1")) << Check(has("/a", "1"))
+        << Step([](const std::string& dir) { ::chmod((dir + "/a").c_str(), 0640); })
+        << Check([](const std::string& dir) { return (statOf(dir + "/a")->st_mode & 07777) == 0640; });
+    QTest::newRow("inode number reused") << Step(put("/a", "1")) << Check(has("/a", "1"))
+        << Step([](const std::string& dir) {
+               ::unlink((dir + "/a").c_str());
+               writeText(dir + "/b", "other");
+           }) << Check([=](const std::string& dir) { return textIn(dir + "/b") == "other" && !statOf(dir + "/a"); });
+}
+
+void TestFileShare::hostChangesAreSeen()
+{
+    using Step = std::function<void(const std::string&)>;
+    using Check = std::function<bool(const std::string&)>;
+    QFETCH(Step, before);
+    QFETCH(Check, known);
+    QFETCH(Step, change);
+    QFETCH(Check, seen);
+    before(m_world->host);
+    QTRY_VERIFY(known(m_world->guest));
+    change(m_world->host);
+    QTRY_VERIFY_WITH_TIMEOUT(seen(m_world->guest), 2000);
+}
+
+void TestFileShare::openFilesSeeAppends()
+{
+    QVERIFY(writeText(host("log"), "one\n"));
+    QTRY_COMPARE(textIn(guest("log")), "one\n");
+    Descriptor file(::open(guest("log").c_str(), O_RDONLY));
+    char text[32]{};
+    QCOMPARE(::read(file.get(), text, sizeof text), 4);
+    QVERIFY(writeText(host("log"), "two\n", std::ios::app));
+    auto size = [&] {
+        struct stat facts{};
+        ::fstat(file.get(), &facts);
+        return facts.st_size;
+    };
+    QTRY_COMPARE(size(), off_t{8});
+    QCOMPARE(::read(file.get(), text, sizeof text), 4);
+    QCOMPARE(std::string(text, 4), "two\n");
+}
+
+void TestFileShare::hardLinkedFilesSeeWritesThroughOtherNames()
+{
+    ::mkdir(host("in").c_str(), 0755);
+    std::string outside = m_world->base + "/host/secret/other-name";
+    QVERIFY(writeText(host("in/a"), "one"));
+    QCOMPARE(::link(host("in/a").c_str(), outside.c_str()), 0);
+    QTRY_COMPARE(textIn(guest("in/a")), "one");
+    QVERIFY(writeText(outside, "two"));
+    QTRY_COMPARE(textIn(guest("in/a")), "two");
+    ::unlink(outside.c_str());
+}
+
+void TestFileShare::bothSidesAtOnceStayEqual()
+{
+    ::mkdir(host("d").c_str(), 0755);
+    for (int i = 0; i < 50; ++i) writeText(host("d/n" + std::to_string(i)), "x");
+    auto end = std::chrono::steady_clock::now() + std::chrono::seconds(1);
+    std::thread onHost([&] {
+        for (int i = 0; std::chrono::steady_clock::now() < end; ++i) {
+            auto name = host("d/n" + std::to_string(i % 50));
+            writeText(name, std::string(2000, static_cast<char>('a' + i % 26)));
+            ::rename(name.c_str(), (name + "~").c_str());
+            ::rename((name + "~").c_str(), name.c_str());
+        }
+    });
+    auto inGuest = [&](int step) {
+        for (int i = step; std::chrono::steady_clock::now() < end; i += step) {
+            textIn(guest("d/n" + std::to_string(i % 50)));
+            auto name = guest("d/g" + std::to_string(i % 50));
+            writeText(name, std::string(5000, 'y'));
+            ::unlink(name.c_str());
+            namesIn(guest("d"));
+        }
+    };
+    std::thread one([&] { inGuest(7); });
+    std::thread two([&] { inGuest(3); });
+    onHost.join();
+    one.join();
+    two.join();
+    QTRY_COMPARE(namesIn(guest("d")), namesIn(host("d")));
+    for (const auto& name : namesIn(host("d"))) QTRY_COMPARE(textIn(guest("d/" + name)), textIn(host("d/" + name)));
+}
+
+void TestFileShare::othersCannotReadPrivateFiles()
+{
+    QVERIFY(writeText(host("private"), "secret"));
+    ::chmod(host("private").c_str(), 0600);
+    QVERIFY(writeText(host("open"), "public"));
+    ::chmod(host("open").c_str(), 0644);
+    // Root reads it first, so that all of it is cached.
+    QTRY_COMPARE(textIn(guest("private")), "secret");
+    QTRY_COMPARE(statOf(guest("private"))->st_mode & 07777, mode_t{0600});
+    std::optional<std::string> asNobody = "not run", publicly;
+    bool wrote = true;
+    asUser(kNobody, kNobody, [&] {
+        asNobody = textIn(guest("private"));
+        publicly = textIn(guest("open"));
+        wrote = writeText(guest("open"), "changed") || writeText(guest("made"), "x");
+    });
+    QCOMPARE(asNobody, std::nullopt);
+    QCOMPARE(publicly, "public");
+    QVERIFY(!wrote);
+    QVERIFY(!statOf(host("made")));
+}
+
+void TestFileShare::newFilesBelongToTheirMaker()
+{
+    ::mkdir(host("tmp").c_str(), 0755);
+    ::chmod(host("tmp").c_str(), 01777);
+    QTRY_VERIFY(statOf(guest("tmp")) && (statOf(guest("tmp"))->st_mode & 07777) == 01777);
+    asUser(1234, 5678, [&] {
+        writeText(guest("tmp/f"), "x");
+        ::mkdir(guest("tmp/d").c_str(), 0750);
+        ::symlink("f", guest("tmp/s").c_str());
+    });
+    for (const auto* name : {"tmp/f", "tmp/d", "tmp/s"}) {
+        QVERIFY(statOf(host(name)));
+        QCOMPARE(statOf(host(name))->st_uid, uid_t{1234});
+        QCOMPARE(statOf(host(name))->st_gid, gid_t{5678});
+    }
+    QCOMPARE(statOf(host("tmp/d"))->st_mode & 07777, mode_t{0750});
+}
+
+void TestFileShare::setGidFoldersPassOnTheirGroup()
+{
+    ::mkdir(host("team").c_str(), 0755);
+    ::chown(host("team").c_str(), 0, 4321);
+    ::chmod(host("team").c_str(), 02777);
+    QTRY_VERIFY(statOf(guest("team")) && (statOf(guest("team"))->st_mode & 07777) == 02777);
+    asUser(1234, 5678, [&] {
+        writeText(guest("team/f"), "x");
+        ::mkdir(guest("team/d").c_str(), 0755);
+    });
+    QCOMPARE(statOf(host("team/f"))->st_gid, gid_t{4321});
+    QCOMPARE(statOf(host("team/d"))->st_gid, gid_t{4321});
+    QCOMPARE(statOf(host("team/d"))->st_mode & 07777, mode_t{02755});
+}
+
+void TestFileShare::writesDropSetUid()
+{
+    QVERIFY(writeText(host("tool"), "x"));
+    ::chmod(host("tool").c_str(), 04777);
+    QTRY_VERIFY(statOf(guest("tool")) && (statOf(guest("tool"))->st_mode & 07777) == 04777);
+    asUser(1234, 5678, [&] { writeText(guest("tool"), "y", std::ios::app); });
+    QCOMPARE(textIn(host("tool")), "xy");
+    QCOMPARE(statOf(host("tool"))->st_mode & 07777, mode_t{0777});
+}
+
+void TestFileShare::devicesCannotBeMade()
+{
+    QCOMPARE(::mknod(guest("null").c_str(), S_IFCHR | 0666, makedev(1, 3)), -1);
+    QCOMPARE(errno, EPERM);
+    QVERIFY(!statOf(host("null")));
+}
+
+void TestFileShare::onlyGrantedPathsShow()
+{
+    std::string secret = m_world->base + "/host/secret";
+    QVERIFY(writeText(secret + "/key", "secret"));
+    QCOMPARE(namesIn(m_world->mountPoint + m_world->base + "/host"), std::set<std::string>{"shared"});
+    QVERIFY(!statOf(m_world->mountPoint + secret));
+    QVERIFY(!statOf(m_world->mountPoint + "/etc"));
+    QCOMPARE(::mkdir((m_world->mountPoint + "/made").c_str(), 0755), -1);
+}
+
+void TestFileShare::linksOutOfTheGrantLeadNowhere()
+{
+    QVERIFY(writeText(m_world->base + "/host/secret/key", "secret"));
+    QCOMPARE(::symlink("../secret/key", host("out").c_str()), 0);
+    QCOMPARE(::symlink("../secret", host("outdir").c_str()), 0);
+    QTRY_VERIFY(statOf(guest("out")) && statOf(guest("outdir")));
+    QCOMPARE(textIn(guest("out")), std::nullopt);
+    QCOMPARE(textIn(guest("outdir/key")), std::nullopt);
+    // A folder that is moved out while the guest holds it.
+    ::mkdir(host("d").c_str(), 0755);
+    QTRY_VERIFY(statOf(guest("d")));
+    Descriptor held(::open(guest("d").c_str(), O_RDONLY | O_DIRECTORY));
+    auto moved = m_world->base + "/host/secret/d";
+    QCOMPARE(::rename(host("d").c_str(), moved.c_str()), 0);
+    QVERIFY(writeText(moved + "/later", "secret"));
+    QTRY_VERIFY(!statOf(guest("d")));
+    QCOMPARE(::openat(held.get(), "later", O_RDONLY), -1);
+    std::filesystem::remove_all(moved);
+}
+
+void TestFileShare::singleFilesCanBeGranted()
+{
+    auto file = m_world->base + "/host/secret/one";
+    QVERIFY(writeText(file, "1"));
+    QVERIFY(writeText(m_world->base + "/host/secret/two", "2"));
+    m_world->grant(file);
+    QTRY_COMPARE(textIn(m_world->mountPoint + file), "1");
+    QVERIFY(!statOf(m_world->mountPoint + m_world->base + "/host/secret/two"));
+    QVERIFY(writeText(m_world->mountPoint + file, "changed"));
+    QCOMPARE(textIn(file), "changed");
+    QVERIFY(writeText(file, "by the host"));
+    QTRY_COMPARE(textIn(m_world->mountPoint + file), "by the host");
+}
+
+void TestFileShare::aWiderGrantKeepsWhatIsMounted()
+{
+    auto deep = m_world->base + "/host/wide/a/b";
+    std::filesystem::create_directories(deep);
+    QVERIFY(writeText(deep + "/f", "deep"));
+    m_world->grant(deep);
+    QTRY_COMPARE(textIn(m_world->mountPoint + deep + "/f"), "deep");
+    Descriptor held(::open((m_world->mountPoint + deep).c_str(), O_RDONLY | O_DIRECTORY));
+    QVERIFY(writeText(m_world->base + "/host/wide/beside", "beside"));
+    m_world->grant(m_world->base + "/host/wide");
+    QTRY_COMPARE(textIn(m_world->mountPoint + m_world->base + "/host/wide/beside"), "beside");
+    QTRY_COMPARE(namesIn(m_world->mountPoint + m_world->base + "/host/wide"), (std::set<std::string>{"a", "beside"}));
+    Descriptor file(::openat(held.get(), "f", O_RDONLY));
+    QVERIFY(file);
+}
+
+void TestFileShare::uselessGrantsAreRefused()
+{
+    QVERIFY(m_world->tryGrant("/").find("name a folder") != std::string::npos);
+    QVERIFY(m_world->tryGrant("relative").find("absolute") != std::string::npos);
+    QVERIFY(m_world->tryGrant(host("not-there")).find("No such file") != std::string::npos);
+    ::symlink(m_world->host.c_str(), (m_world->base + "/link").c_str());
+    QVERIFY(m_world->tryGrant(m_world->base + "/link").find("share " + m_world->host + " instead") != std::string::npos);
+}
+
+void TestFileShare::hostChangesRaiseEvents_data()
+{
+    using Step = std::function<void(const std::string&)>;
+    using Expected = std::vector<std::pair<std::uint32_t, std::string>>;
+    QTest::addColumn<Step>("change");
+    QTest::addColumn<Expected>("events");
+    auto path = [](const std::string& dir, const char* name) { return dir + "/" + name; };
+    QTest::newRow("create") << Step([=](const std::string& dir) { writeText(path(dir, "new"), ""); }) << Expected{{IN_CREATE, "new"}};
+    QTest::newRow("mkdir") << Step([=](const std::string& dir) { ::mkdir(path(dir, "newdir").c_str(), 0755); }) << Expected{{IN_CREATE, "newdir"}};
+    QTest::newRow("symlink") << Step([=](const std::string& dir) { ::symlink("f", path(dir, "s").c_str()); }) << Expected{{IN_CREATE, "s"}};
+    QTest::newRow("write") << Step([=](const std::string& dir) { writeText(path(dir, "f"), "x", std::ios::app); })
+        << Expected{{IN_MODIFY, "f"}, {IN_CLOSE_WRITE, "f"}};
+    QTest::newRow("chmod") << Step([=](const std::string& dir) { ::chmod(path(dir, "f").c_str(), 0600); }) << Expected{{IN_ATTRIB, "f"}};
+    QTest::newRow("rename") << Step([=](const std::string& dir) { ::rename(path(dir, "f").c_str(), path(dir, "g").c_str()); })
+        << Expected{{IN_MOVED_FROM, "f"}, {IN_MOVED_TO, "g"}};
+    QTest::newRow("delete") << Step([=](const std::string& dir) { ::unlink(path(dir, "f").c_str()); }) << Expected{{IN_DELETE, "f"}};
+    QTest::newRow("rmdir") << Step([=](const std::string& dir) { ::rmdir(path(dir, "empty").c_str()); }) << Expected{{IN_DELETE, "empty"}};
+}
+
+void TestFileShare::hostChangesRaiseEvents()
+{
+    using Step = std::function<void(const std::string&)>;
+    using Expected = std::vector<std::pair<std::uint32_t, std::string>>;
+    QFETCH(Step, change);
+    QFETCH(Expected, events);
+    ::mkdir(host("w").c_str(), 0755);
+    ::mkdir(host("w/empty").c_str(), 0755);
+    QVERIFY(writeText(host("w/f"), "f"));
+    QTRY_COMPARE(textIn(guest("w/f")), "f");
+    QTRY_VERIFY(statOf(guest("w/empty")));
+    // What the set-up itself raised is over once a mark that came after it has been seen.
+    Watcher watcher(guest("w"));
+    QVERIFY(watcher.armed());
+    QVERIFY(writeText(host("w/mark"), ""));
+    QTRY_VERIFY(watcher.count(IN_CREATE, "mark") > 0);
+    std::map<std::pair<std::uint32_t, std::string>, int> before;
+    for (const auto& event : events) before[event] = watcher.count(event.first, event.second);
+    change(host("w"));
+    for (const auto& event : events) QTRY_VERIFY(watcher.count(event.first, event.second) > before[event]);
+}
+
+void TestFileShare::ownChangesRaiseOneEvent()
+{
+    ::mkdir(guest("w").c_str(), 0755);
+    Watcher watcher(guest("w"));
+    QVERIFY(writeText(guest("w/f"), "x"));
+    QCOMPARE(::rename(guest("w/f").c_str(), guest("w/g").c_str()), 0);
+    QCOMPARE(::unlink(guest("w/g").c_str()), 0);
+    QVERIFY(writeText(host("w/mark"), ""));
+    QTRY_VERIFY(watcher.count(IN_CREATE, "mark") > 0);
+    QCOMPARE(watcher.count(IN_CREATE, "f"), 1);
+    QCOMPARE(watcher.count(IN_MODIFY, "f"), 1);
+    QCOMPARE(watcher.count(IN_MOVED_FROM, "f"), 1);
+    QCOMPARE(watcher.count(IN_MOVED_TO, "g"), 1);
+    QCOMPARE(watcher.count(IN_DELETE, "g"), 1);
+}
+
+int main(int argc, char** argv)
+{
+    if (auto part = playedPart(argc, argv)) return *part;
+    TestFileShare test;
+    return QTest::qExec(&test, argc, argv);
+}
+
+#include "tst_file_share.moc"
