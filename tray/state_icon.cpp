@@ -64,11 +64,11 @@ void drawCross(QPainter& painter, const QColor& color)
     painter.drawLine(QPointF(11, 1), QPointF(5, 7));
 }
 
-// An exclamation mark beside a load of one: the ship sails, with a remark.
+// An exclamation mark in place of the load: it sails, with a remark.
 void drawRemark(QPainter& painter, const QColor& color)
 {
-    painter.fillRect(QRectF(12, 1, 2, 4), color);
-    painter.fillRect(QRectF(12, 6, 2, 2), color);
+    painter.fillRect(QRectF(7, 0, 2, 5), color);
+    painter.fillRect(QRectF(7, 6, 2, 2), color);
 }
 
 }  // namespace
@@ -89,10 +89,7 @@ QImage stateImage(Look look, int sizePx, int frame)
     if (look == Look::Running) drawLoad(painter, static_cast<int>(kCrates.size()), color);
     if (look == Look::Starting) drawLoad(painter, frame % kStartingFrames, color);
     if (look == Look::Trouble) drawCross(painter, color);
-    if (look == Look::Degraded) {
-        drawLoad(painter, 2, color);
-        drawRemark(painter, color);
-    }
+    if (look == Look::Degraded) drawRemark(painter, color);
     return image;
 }
 

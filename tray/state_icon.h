@@ -11,7 +11,7 @@ enum class Look {
     Stopped,   // An outline, nothing on board.
     Starting,  // A filled hull; a load that comes on board piece by piece.
     Running,   // A filled hull, fully loaded.
-    Degraded,  // Loaded, with an exclamation mark: it works, but not all that was asked for.
+    Degraded,  // An exclamation mark in place of the load: it works, but not all of it.
     Trouble,   // A cross in place of the load.
 };
 

@@ -5,6 +5,7 @@
 
 #include <QCoreApplication>
 
+#include "app/desktop/late_tray.h"
 #include "app/launcher/bridge_launcher.h"
 #include "app/launcher/machine_record.h"
 
@@ -42,6 +43,7 @@ void Desktop::waitForTray()
         m_tray.show();
         return;
     }
+    askForLateTray(*this, [] { QCoreApplication::exit(kBeginAnew); });
     if (++m_trayLooks == kLooksBeforeSayingSo)
         std::fprintf(stderr,
                      "slipway-desktop: this desktop has no tray; the icon appears as soon as there is one. "

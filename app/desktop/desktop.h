@@ -11,6 +11,9 @@
 
 namespace slipway {
 
+// Exit code of the loop when a tray has come that only a new program would find: see late_tray.h.
+inline constexpr int kBeginAnew = 64;
+
 class Desktop final : public QObject {
     Q_OBJECT
 

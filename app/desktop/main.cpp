@@ -8,6 +8,7 @@
 
 #include "app/desktop/desktop.h"
 #include "app/desktop/end_signals.h"
+#include "app/desktop/late_tray.h"
 
 namespace slipway {
 namespace {
@@ -29,8 +30,13 @@ void onQtMessage(QtMsgType type, const QMessageLogContext&, const QString& text)
     std::fprintf(stderr, "slipway-desktop: %s\n", qPrintable(text));
 }
 
-int run(QApplication& app, const Home& home)
+int run(int argc, char** argv, const Home& home)
 {
+    QApplication app(argc, argv);
+    QApplication::setApplicationName("slipway-desktop");
+    QApplication::setApplicationDisplayName("Slipway");
+    QApplication::setQuitOnLastWindowClosed(false);
+    quitOnEndSignals();
     std::error_code failed;
     std::filesystem::create_directories(home.runDir(), failed);
     if (failed) return fail("create " + home.runDir().string() + ": " + failed.message());
@@ -54,10 +60,7 @@ int main(int argc, char** argv)
     if (!home) return fail(home.error().message);
     holdEndSignals();
     qInstallMessageHandler(onQtMessage);
-    QApplication app(argc, argv);
-    QApplication::setApplicationName("slipway-desktop");
-    QApplication::setApplicationDisplayName("Slipway");
-    QApplication::setQuitOnLastWindowClosed(false);
-    quitOnEndSignals();
-    return run(app, *home);
+    int exitCode = run(argc, argv, *home);
+    if (exitCode == kBeginAnew) beginAnew(argv);
+    return exitCode;
 }

@@ -9,9 +9,9 @@ proof_container=demo
 proof_line() { printf '   %-36s %-50s ok\n' "$1" "$2"; }
 
 proof_failed() {
-    printf '   %-36s %-50s FAILED\n' "$1" "${2##*$'\n'}"
-    printf '%s\n' "$2" >>"$steps_log"
-    echo "What the engine said is in $steps_log; also see: $bin/slipway status, $bin/slipway logs" >&2
+    printf '   %-36s %-50s FAILED\n' "$1" ""
+    printf '%s\n' "$2" | tee -a "$steps_log" | sed 's/^/      /' >&2
+    echo "See also: $bin/slipway status, $bin/slipway logs" >&2
     exit 1
 }
 
@@ -37,7 +37,8 @@ make_image() {
         [ -e "$root/bin/$program" ] || ln -s "$(command -v busybox)" "$root/bin/$program"
     done
     tar --create --directory="$root" --owner=0 --group=0 --numeric-owner . |
-        docker_at "$home" import --change 'CMD ["/bin/httpd", "-f", "-p", "80", "-h", "/site"]' - "$proof_image" >/dev/null
+        docker_at "$home" import --change 'CMD ["/bin/httpd", "-f", "-p", "80", "-h", "/site"]' \
+            --change 'STOPSIGNAL KILL' - "$proof_image" >/dev/null  # As process 1 httpd ignores TERM.
     rm -rf "$root"
 }
 
@@ -93,10 +94,20 @@ prove() {
     prove_write "$home"
     prove_relay "$port"
 
+    prove_refusal "$home" "$port"
+}
+
+# dockerd itself refuses a port that a container of its own has, and does not say which; any other holder is
+# named in the refusal.
+prove_refusal() {
+    local home=$1 port=$2 seen reason
     seen=$(docker_at "$home" run --rm --publish "127.0.0.1:$port:80" "$proof_image" true 2>&1) &&
         proof_failed "second container on port $port" "was not refused"
-    [[ $seen == *"held by"* ]] || proof_failed "second container on port $port" "$seen"
-    proof_line "second container on port $port" "refused: $(grep -oE 'held by [^.]*' <<<"$seen" | head -n 1)"
+    reason=$(grep -oE 'held by .*|port is already allocated' <<<"$seen") ||
+        proof_failed "second container on port $port" "$seen"
+    [[ $reason == held* ]] ||
+        reason+=", by \"$(docker_at "$home" ps --filter "publish=$port" --format '{{.Names}}')\""
+    proof_line "second container on port $port" "refused: ${reason%.}"
 }
 
 prove_write() {
@@ -155,6 +166,6 @@ prove_inotify() {
 end_relay() {
     [ -n "${relay_home-}" ] || return 0
     SLIPWAY_HOME=$relay_home "$bin/slipway" uninstall --yes >>"$steps_log" 2>&1 || true
-    rm -rf "$relay_home"
+    rm -rf --one-file-system "$relay_home"
     relay_home=
 }
