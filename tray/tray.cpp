@@ -14,8 +14,10 @@ QString literal(QString text) { return text.replace('&', "&&"); }
 
 Tray::Tray()
 {
-    m_status = m_menu.addAction("Stopped");
-    m_status->setEnabled(false);
+    // Not disabled: grey on white is hard to read. A click says the same at length.
+    m_status = m_menu.addAction("Stopped", this, [this] {
+        m_icon.showMessage("Slipway", m_icon.toolTip(), QSystemTrayIcon::Information);
+    });
     m_menu.addSeparator();
     m_start = m_menu.addAction("Start", this, &Tray::startChosen);
     m_stop = m_menu.addAction("Stop", this, &Tray::stopChosen);
