@@ -216,7 +216,7 @@ private:
     void clean(Done done)
     {
         runSandbox(identified("clean"), {}, kCleanTimeout, std::move(done),
-                   [](const std::string& line) { log::info("machine: {}", line); });
+                   [](const std::string& line) { log::debug("machine: {}", line); });
     }
 
     void cleanAndEnd(Result<> result)
@@ -326,10 +326,7 @@ private:
     }
 
     // A machine that failed to start may have got as far as a process of ours; cleaning kills it.
-    void giveUp(Error error)
-    {
-        cleanAndEnd(tl::unexpected<Error>(std::move(error)));
-    }
+    void giveUp(Error error) { cleanAndEnd(tl::unexpected<Error>(std::move(error))); }
 
     // The machine that machine.json and the token name, if it is alive: process, facts and dialer.
     Result<> takeRecorded()

@@ -16,14 +16,22 @@ private slots:
     {
         QTest::addColumn<QString>("text");
         QTest::addColumn<QString>("read");
-        QTest::newRow("plain") << "10.213.7.0/24" << "10.213.7.0/24";
-        QTest::newRow("host bits are dropped") << "10.213.7.9/24" << "10.213.7.0/24";
-        QTest::newRow("default route") << "0.0.0.0/0" << "0.0.0.0/0";
-        QTest::newRow("no prefix") << "10.213.7.0" << "";
-        QTest::newRow("prefix too long") << "10.213.7.0/33" << "";
-        QTest::newRow("octet too large") << "10.256.7.0/24" << "";
-        QTest::newRow("trailing text") << "10.213.7.0/24x" << "";
-        QTest::newRow("empty") << "" << "";
+        QTest::newRow("plain") << "10.213.7.0/24"
+                               << "10.213.7.0/24";
+        QTest::newRow("host bits are dropped") << "10.213.7.9/24"
+                                               << "10.213.7.0/24";
+        QTest::newRow("default route") << "0.0.0.0/0"
+                                       << "0.0.0.0/0";
+        QTest::newRow("no prefix") << "10.213.7.0"
+                                   << "";
+        QTest::newRow("prefix too long") << "10.213.7.0/33"
+                                         << "";
+        QTest::newRow("octet too large") << "10.256.7.0/24"
+                                         << "";
+        QTest::newRow("trailing text") << "10.213.7.0/24x"
+                                       << "";
+        QTest::newRow("empty") << ""
+                               << "";
     }
     void readsOnlyWholeSubnets()
     {
@@ -35,7 +43,8 @@ private slots:
     void choosesASubnetThatCollidesWithNothing()
     {
         std::vector<Subnet> taken = {*parseSubnet("0.0.0.0/0"), *parseSubnet("10.213.0.0/17"),
-                                     *parseSubnet("10.213.128.0/24"), *parseSubnet("10.213.129.7/32")};
+                                     *parseSubnet("10.213.128.0/24"),
+                                     *parseSubnet("10.213.129.7/32")};
         for (unsigned seed : {0u, 5u, 128u, 129u, 255u, 4000000000u}) {
             auto chosen = chooseSubnet(taken, seed);
             QVERIFY(chosen.has_value());
@@ -67,8 +76,9 @@ private slots:
 
     void keepsNameServersThatAMachineCanReach()
     {
-        auto kept = reachableResolvConf("# made by hand\nsearch lan\nnameserver 127.0.0.53\n"
-                                        "nameserver fd00::1\nnameserver 192.0.2.1\noptions edns0\n");
+        auto kept = reachableResolvConf(
+            "# made by hand\nsearch lan\nnameserver 127.0.0.53\n"
+            "nameserver fd00::1\nnameserver 192.0.2.1\noptions edns0\n");
         QCOMPARE(*kept, std::string("search lan\nnameserver 192.0.2.1\noptions edns0\n"));
         QVERIFY(!reachableResolvConf("nameserver 127.0.0.53\n"));
     }
@@ -78,7 +88,8 @@ private slots:
         auto one = machineNames("slipway-a.very-long-name-of-a-home", "/a/home");
         auto other = machineNames("slipway-a.very-long-name-of-a-home", "/b/home");
         QVERIFY(one.link.size() <= 15);
-        QVERIFY(one.link != other.link && one.cgroup != other.cgroup && one.nftTable != other.nftTable);
+        QVERIFY(one.link != other.link && one.cgroup != other.cgroup &&
+                one.nftTable != other.nftTable);
         QVERIFY(one.nftTable.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") ==
                 std::string::npos);
         QCOMPARE(machineNames("slipway", "/a/home").link, machineNames("slipway", "/a/home").link);

@@ -83,12 +83,13 @@ Result<> checkRoot(const Spec& spec)
     if (::stat((spec.root / "usr").c_str(), &info) < 0) {
         return failErrno(fmt::format("root file system {}", spec.root.string()), errno);
     }
-    if (spec.rootless && info.st_uid != ::geteuid()) {
+    bool mine = info.st_uid == ::geteuid() && info.st_gid == ::getegid();
+    if (spec.rootless && !mine) {
         return fail(
             Code::FailedPrecondition,
-            fmt::format("root file system {} belongs to user {}, which a rootless machine can't "
+            fmt::format("root file system {} belongs to user {}:{}, which a rootless machine can't "
                         "use; let rootfs name the tar.zst instead of the folder",
-                        spec.root.string(), info.st_uid));
+                        spec.root.string(), info.st_uid, info.st_gid));
     }
     return {};
 }
