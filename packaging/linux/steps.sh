@@ -136,12 +136,15 @@ await() {
     rm "$log"
 }
 
-# Ends what is under way, at Ctrl-C or after a failure.
+# Ends what is under way, at Ctrl-C or after a failure, and waits until all of it has tidied up.
 end_groups() {
-    local pid
+    local pid until=$((SECONDS + 30))
     for pid in ${group-} "${background_pid[@]}"; do
         kill -TERM -- "-$pid" 2>/dev/null || continue
-        wait "$pid" 2>/dev/null || true
+        while kill -0 -- "-$pid" 2>/dev/null; do
+            [ "$SECONDS" -lt "$until" ] || kill -KILL -- "-$pid" 2>/dev/null || true
+            sleep 0.1
+        done
     done
     background_pid=()
     group=
