@@ -394,6 +394,7 @@ void TestFileShare::bothSidesAtOnceStayEqual()
 {
     ::mkdir(host("d").c_str(), 0755);
     for (int i = 0; i < 50; ++i) writeText(host("d/n" + std::to_string(i)), "x");
+    QTRY_VERIFY(statOf(guest("d/n49")));
     auto end = std::chrono::steady_clock::now() + std::chrono::seconds(1);
     std::thread onHost([&] {
         for (int i = 0; std::chrono::steady_clock::now() < end; ++i) {
