@@ -15,11 +15,15 @@ constexpr qreal kGrid = 16;
 QColor colorOf(Look look)
 {
     switch (look) {
-        case Look::Stopped: return {0x84, 0x8c, 0x96};
+        case Look::Stopped:
+            return {0x84, 0x8c, 0x96};
         case Look::Starting:
-        case Look::Running: return {0x1b, 0x8f, 0xd0};
-        case Look::Degraded: return {0xd0, 0x82, 0x10};
-        case Look::Trouble: return {0xe0, 0x44, 0x3e};
+        case Look::Running:
+            return {0x1b, 0x8f, 0xd0};
+        case Look::Degraded:
+            return {0xd0, 0x82, 0x10};
+        case Look::Trouble:
+            return {0xe0, 0x44, 0x3e};
     }
     return {};
 }
@@ -96,7 +100,8 @@ QImage stateImage(Look look, int sizePx, int frame)
 QIcon stateIcon(Look look, int frame)
 {
     QIcon icon;
-    for (int size : {16, 22, 24, 32, 48, 64}) icon.addPixmap(QPixmap::fromImage(stateImage(look, size, frame)));
+    for (int size : {16, 22, 24, 32, 48, 64})
+        icon.addPixmap(QPixmap::fromImage(stateImage(look, size, frame)));
     return icon;
 }
 

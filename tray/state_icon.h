@@ -1,5 +1,5 @@
-// The picture of Slipway's state: a ship on its slipway. Drawn, so that it is sharp at every size; told
-// apart by shape alone, for people and panels without colours.
+// The picture of Slipway's state: a ship on its slipway. Drawn, so that it is sharp at every size;
+// told apart by shape alone, for people and panels without colours.
 #pragma once
 
 #include <QIcon>

@@ -8,7 +8,10 @@ namespace {
 constexpr std::chrono::milliseconds kFrameTime{350};
 
 // An & in a menu text would mark a shortcut's letter.
-QString literal(QString text) { return text.replace('&', "&&"); }
+QString literal(QString text)
+{
+    return text.replace('&', "&&");
+}
 
 }  // namespace
 
@@ -35,7 +38,10 @@ Tray::Tray()
     display(trayView(std::nullopt, false));
 }
 
-void Tray::show() { m_icon.show(); }
+void Tray::show()
+{
+    m_icon.show();
+}
 
 void Tray::display(const TrayView& view)
 {
@@ -60,6 +66,9 @@ void Tray::notifyProblem(const QString& text)
     m_icon.showMessage("Slipway", text, QSystemTrayIcon::Warning);
 }
 
-void Tray::drawFrame() { m_icon.setIcon(stateIcon(m_look, m_frame)); }
+void Tray::drawFrame()
+{
+    m_icon.setIcon(stateIcon(m_look, m_frame));
+}
 
 }  // namespace slipway

@@ -24,7 +24,7 @@ signals:
     void startChosen();
     void stopChosen();
     void restartChosen();
-    void quitChosen();         // The engine goes on.
+    void quitChosen();  // The engine goes on.
     void stopAndQuitChosen();
 
 private:

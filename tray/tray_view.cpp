@@ -8,24 +8,35 @@ namespace {
 QString nameOf(v1::Condition condition)
 {
     switch (condition) {
-        case v1::CONDITION_STOPPED: return "Stopped";
-        case v1::CONDITION_STARTING: return "Starting";
-        case v1::CONDITION_RUNNING: return "Running";
-        case v1::CONDITION_DEGRADED: return "Degraded";
-        case v1::CONDITION_STOPPING: return "Stopping";
-        default: return "Trouble";
+        case v1::CONDITION_STOPPED:
+            return "Stopped";
+        case v1::CONDITION_STARTING:
+            return "Starting";
+        case v1::CONDITION_RUNNING:
+            return "Running";
+        case v1::CONDITION_DEGRADED:
+            return "Degraded";
+        case v1::CONDITION_STOPPING:
+            return "Stopping";
+        default:
+            return "Trouble";
     }
 }
 
 Look lookOf(v1::Condition condition)
 {
     switch (condition) {
-        case v1::CONDITION_STOPPED: return Look::Stopped;
+        case v1::CONDITION_STOPPED:
+            return Look::Stopped;
         case v1::CONDITION_STARTING:
-        case v1::CONDITION_STOPPING: return Look::Starting;
-        case v1::CONDITION_RUNNING: return Look::Running;
-        case v1::CONDITION_DEGRADED: return Look::Degraded;
-        default: return Look::Trouble;
+        case v1::CONDITION_STOPPING:
+            return Look::Starting;
+        case v1::CONDITION_RUNNING:
+            return Look::Running;
+        case v1::CONDITION_DEGRADED:
+            return Look::Degraded;
+        default:
+            return Look::Trouble;
     }
 }
 

@@ -53,11 +53,12 @@ Result<std::optional<v1::State>> BridgeSession::state()
     auto status = stream->Finish();
     if (status.error_code() == grpc::StatusCode::UNAVAILABLE) return std::nullopt;
     if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED)
-        return fail(Code::DeadlineExceeded,
-                    fmt::format("the bridge at {} does not answer within {} s; see {}, and end it by "
-                                "hand if that says nothing: slipway start begins a new one",
-                                m_home.bridgeSocket().string(), kStateWithin.count(),
-                                (m_home.logDir() / "bridge.log").string()));
+        return fail(
+            Code::DeadlineExceeded,
+            fmt::format("the bridge at {} does not answer within {} s; see {}, and end it by "
+                        "hand if that says nothing: slipway start begins a new one",
+                        m_home.bridgeSocket().string(), kStateWithin.count(),
+                        (m_home.logDir() / "bridge.log").string()));
     return tl::unexpected(context("ask the bridge for its state", fromStatus(status)));
 }
 
@@ -104,8 +105,10 @@ Result<> BridgeSession::stop()
         request.set_stop_engine(true);
         v1::QuitResponse response;
         auto status = m_stub->Quit(&call, request, &response);
-        // A bridge that ends may close the connection before its answer is through: what counts is below.
-        if (status.error_code() != grpc::StatusCode::UNAVAILABLE) TRY_VOID(resultOf("stop", status));
+        // A bridge that ends may close the connection before its answer is through: what counts is
+        // below.
+        if (status.error_code() != grpc::StatusCode::UNAVAILABLE)
+            TRY_VOID(resultOf("stop", status));
     }
     pid_t pid = bridgePid(*before);
     auto deadline = Clock::now() + kEndsWithin;
@@ -118,9 +121,10 @@ Result<> BridgeSession::stop()
         else
             std::this_thread::sleep_for(kLookEvery);
     }
-    return fail(Code::DeadlineExceeded,
-                fmt::format("the bridge (pid {}) is still there {} s after it was told to end; see {}", pid,
-                            kEndsWithin.count(), (m_home.logDir() / "bridge.log").string()));
+    return fail(
+        Code::DeadlineExceeded,
+        fmt::format("the bridge (pid {}) is still there {} s after it was told to end; see {}", pid,
+                    kEndsWithin.count(), (m_home.logDir() / "bridge.log").string()));
 }
 
 }  // namespace slipway

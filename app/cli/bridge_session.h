@@ -23,8 +23,8 @@ public:
     Result<> restartEngine();
     Result<> reset();
 
-    // Stops the engine and the machine, ends the bridge, and returns once its process is gone. No bridge
-    // is no error.
+    // Stops the engine and the machine, ends the bridge, and returns once its process is gone. No
+    // bridge is no error.
     Result<> stop();
 
 private:

@@ -1,5 +1,5 @@
-// The commands. Each prints its result on standard output and returns its exit code; an error is for
-// main to print.
+// The commands. Each prints its result on standard output and returns its exit code; an error is
+// for main to print.
 #pragma once
 
 #include "shared/paths/home.h"

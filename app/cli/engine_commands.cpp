@@ -21,11 +21,12 @@ Result<> printReady(const Home& home, BridgeSession& bridge, Clock::duration too
     if (!state) return fail(Code::Unavailable, "the bridge has ended: see slipway logs bridge");
     TRY(auto user, invokingUser());
     addSurroundings(*state, surroundingsOf(home, user));
-    fmt::print("running: Docker {} at {} ({:.1f} s)\n", state->engine().version(), state->endpoint().url(),
-               std::chrono::duration<double>(took).count());
+    fmt::print("running: Docker {} at {} ({:.1f} s)\n", state->engine().version(),
+               state->endpoint().url(), std::chrono::duration<double>(took).count());
     if (!state->endpoint().context_current() && !state->endpoint().context().empty())
-        fmt::print("   docker --context {0} …   or, to make it your default: docker context use {0}\n",
-                   state->endpoint().context());
+        fmt::print(
+            "   docker --context {0} …   or, to make it your default: docker context use {0}\n",
+            state->endpoint().context());
     for (const auto& warning : state->warnings())
         fmt::print("   warning: {}\n     -> {}\n", warning.text(), warning.remedy());
     return {};
@@ -37,10 +38,11 @@ Result<> stopAll(const Home& home, BridgeSession& bridge)
     TRY_VOID(bridge.launchIfAbsent());
     TRY_VOID(bridge.stop());
     if (machineRecord(home) == MachineRecord::Alive)
-        return fail(Code::Internal,
-                    fmt::format("the bridge has ended, but the machine of {} goes on; see {}, then once "
-                                "more: slipway stop",
-                                home.root.string(), (home.logDir() / "bridge.log").string()));
+        return fail(
+            Code::Internal,
+            fmt::format("the bridge has ended, but the machine of {} goes on; see {}, then once "
+                        "more: slipway stop",
+                        home.root.string(), (home.logDir() / "bridge.log").string()));
     return {};
 }
 
@@ -87,9 +89,10 @@ Result<int> resetCommand(const Home& home, bool yes)
     std::string size = state && state->machine().disk_bytes()
                            ? fmt::format(" ({})", sizeText(state->machine().disk_bytes()))
                            : std::string();
-    fmt::print("This stops the engine of {} and deletes its machine{}: all images, containers and "
-               "volumes. Settings stay.\n",
-               home.root.string(), size);
+    fmt::print(
+        "This stops the engine of {} and deletes its machine{}: all images, containers and "
+        "volumes. Settings stay.\n",
+        home.root.string(), size);
     if (!yes) {
         TRY(bool sure, confirm("Delete them?", "slipway reset"));
         if (!sure) {

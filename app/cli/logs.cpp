@@ -1,7 +1,8 @@
-// Theory of operation: a LogFile hands out the whole lines written since it was last asked. When the
-// path names another file than the open one, the writer has rotated it and writes no more to the old
-// one: that is read to its end, then the new one from its start. Lines of several files are put in the
-// order of the times they begin with; a line without one (of a stack trace) stays with the line before.
+// Theory of operation: a LogFile hands out the whole lines written since it was last asked. When
+// the path names another file than the open one, the writer has rotated it and writes no more to
+// the old one: that is read to its end, then the new one from its start. Lines of several files are
+// put in the order of the times they begin with; a line without one (of a stack trace) stays with
+// the line before.
 #include "app/cli/logs.h"
 
 #include <algorithm>
@@ -28,8 +29,8 @@ struct LogLine {
     std::string text;
 };
 
-// Ours begin with the time, dockerd's and containerd's with time="…"; both RFC 3339 in UTC, so that the
-// order of the texts is the order in time. Empty: the line has none.
+// Ours begin with the time, dockerd's and containerd's with time="…"; both RFC 3339 in UTC, so that
+// the order of the texts is the order in time. Empty: the line has none.
 std::string timeOf(std::string_view line)
 {
     constexpr std::string_view kField = "time=\"";
@@ -60,7 +61,8 @@ private:
         m_in.clear();
         m_unfinished.append(std::istreambuf_iterator<char>(m_in), {});
         std::size_t begin = 0;
-        for (std::size_t end; (end = m_unfinished.find('\n', begin)) != std::string::npos; begin = end + 1)
+        for (std::size_t end; (end = m_unfinished.find('\n', begin)) != std::string::npos;
+             begin = end + 1)
             add(lines, m_unfinished.substr(begin, end - begin));
         m_unfinished.erase(0, begin);
     }

@@ -38,18 +38,20 @@ CLI::App* command(CLI::App& app, Options& options, const char* name, const char*
 void addEngineCommands(CLI::App& app, Options& options)
 {
     command(app, options, "start", "Start the machine and its engine, and the bridge if none runs.",
-            "An engine that runs already is left as it is.\nExit codes: 0 running, 1 it could not be started.",
+            "An engine that runs already is left as it is.\nExit codes: 0 running, 1 it could not "
+            "be started.",
             startCommand);
-    command(app, options, "stop", "Stop the containers, the engine and the machine, and end the bridge.",
+    command(app, options, "stop",
+            "Stop the containers, the engine and the machine, and end the bridge.",
             "Images, containers and volumes stay. Also stops a machine whose bridge has died.\n"
             "Exit codes: 0 stopped, 1 it could not be stopped.",
             stopCommand);
     command(app, options, "restart", "Restart the machine and its engine.",
             "Exit codes: 0 running, 1 it could not be restarted.", restartCommand);
-    auto* reset = command(
-        app, options, "reset", "Delete the machine: all images, containers and volumes. Settings stay.",
-        "Exit codes: 0 deleted, 1 it failed or you said no.",
-        [&options](const Home& home) { return resetCommand(home, options.yes); });
+    auto* reset = command(app, options, "reset",
+                          "Delete the machine: all images, containers and volumes. Settings stay.",
+                          "Exit codes: 0 deleted, 1 it failed or you said no.",
+                          [&options](const Home& home) { return resetCommand(home, options.yes); });
     reset->add_flag("-y,--yes", options.yes, "Do not ask.");
     auto* uninstall = command(
         app, options, "uninstall",
@@ -61,40 +63,43 @@ void addEngineCommands(CLI::App& app, Options& options)
 
 void addStateCommands(CLI::App& app, Options& options)
 {
-    auto* status = command(
-        app, options, "status", "What runs, where, and what is wrong.",
-        "With --json: the message State of shared/proto/bridge.proto, times in milliseconds of Unix time.\n"
-        "Exit codes: 0 running, 3 stopped or stopping, 4 degraded or starting, 5 trouble,\n"
-        "            1 the state could not be had.",
-        [&options](const Home& home) { return statusCommand(home, options.json); });
+    auto* status =
+        command(app, options, "status", "What runs, where, and what is wrong.",
+                "With --json: the message State of shared/proto/bridge.proto, times in "
+                "milliseconds of Unix time.\n"
+                "Exit codes: 0 running, 3 stopped or stopping, 4 degraded or starting, 5 trouble,\n"
+                "            1 the state could not be had.",
+                [&options](const Home& home) { return statusCommand(home, options.json); });
     auto* ports = command(
         app, options, "ports", "The ports that containers publish, and those that were refused.",
         "With --json: a list of the message Port of shared/proto/bridge.proto.\n"
         "Exit codes: 0 listed, 1 the state could not be had.",
         [&options](const Home& home) { return portsCommand(home, options.json); });
-    auto* shares = command(
-        app, options, "shares", "The host folders that containers use.",
-        "With --json: the message Files of shared/proto/bridge.proto.\n"
-        "Exit codes: 0 listed, 1 the state could not be had.",
-        [&options](const Home& home) { return sharesCommand(home, options.json); });
+    auto* shares =
+        command(app, options, "shares", "The host folders that containers use.",
+                "With --json: the message Files of shared/proto/bridge.proto.\n"
+                "Exit codes: 0 listed, 1 the state could not be had.",
+                [&options](const Home& home) { return sharesCommand(home, options.json); });
     for (auto* one : {status, ports, shares}) one->add_flag("--json", options.json, "Print JSON.");
-    auto* endpoint = command(
-        app, options, "endpoint", "The address of the Docker API.",
-        "   eval \"$(slipway endpoint --export)\"   points docker in this shell at it\n"
-        "Exit codes: 0, also while the engine is stopped.",
-        [&options](const Home& home) { return endpointCommand(home, options.asExport); });
+    auto* endpoint =
+        command(app, options, "endpoint", "The address of the Docker API.",
+                "   eval \"$(slipway endpoint --export)\"   points docker in this shell at it\n"
+                "Exit codes: 0, also while the engine is stopped.",
+                [&options](const Home& home) { return endpointCommand(home, options.asExport); });
     endpoint->add_flag("--export", options.asExport, "Print the line that sets DOCKER_HOST.");
 }
 
 void addLogs(CLI::App& app, Options& options)
 {
-    auto* logs = command(app, options, "logs", "What the programs wrote, all together in the order of time.",
-                         "Exit codes: 0 printed, 1 there are no logs yet.",
-                         [&options](const Home& home) -> Result<int> {
-                             TRY_VOID(printLogs(home, options.logs, std::cout));
-                             return 0;
-                         });
-    logs->add_option("program", options.logs.names, "bridge, agent or engine; none: all, each line named.")
+    auto* logs =
+        command(app, options, "logs", "What the programs wrote, all together in the order of time.",
+                "Exit codes: 0 printed, 1 there are no logs yet.",
+                [&options](const Home& home) -> Result<int> {
+                    TRY_VOID(printLogs(home, options.logs, std::cout));
+                    return 0;
+                });
+    logs->add_option("program", options.logs.names,
+                     "bridge, agent or engine; none: all, each line named.")
         ->check(CLI::IsMember({"bridge", "agent", "engine"}));
     logs->add_flag("-f,--follow", options.logs.follow, "Go on with what they write from now on.");
     logs->add_option("-n,--lines", options.logs.lines, "Only so many of the last lines.")
@@ -127,12 +132,15 @@ int main(int argc, char** argv)
 {
     using namespace slipway;
     Options options;
-    CLI::App app("Slipway: a Linux machine with a Docker engine that behaves as if it ran on this host.",
-                 "slipway");
-    app.require_subcommand(0, 1);  // Requiring one would hide CLI11's better word on a misspelled one.
-    app.footer("Everything lies in SLIPWAY_HOME, ~/.slipway by default; another home is another Slipway.\n"
-               "Exit codes: 0 done, 1 it failed, 2 wrong usage; status has more of them.\n"
-               "slipway COMMAND --help says more of each.");
+    CLI::App app(
+        "Slipway: a Linux machine with a Docker engine that behaves as if it ran on this host.",
+        "slipway");
+    app.require_subcommand(0,
+                           1);  // Requiring one would hide CLI11's better word on a misspelled one.
+    app.footer(
+        "Everything lies in SLIPWAY_HOME, ~/.slipway by default; another home is another Slipway.\n"
+        "Exit codes: 0 done, 1 it failed, 2 wrong usage; status has more of them.\n"
+        "slipway COMMAND --help says more of each.");
     addEngineCommands(app, options);
     addStateCommands(app, options);
     addLogs(app, options);

@@ -31,7 +31,8 @@ void Progress::watch(v1::Bridge::Stub& bridge)
 
 void Progress::show(const v1::State& state)
 {
-    bool underWay = state.condition() == v1::CONDITION_STARTING || state.condition() == v1::CONDITION_STOPPING;
+    bool underWay =
+        state.condition() == v1::CONDITION_STARTING || state.condition() == v1::CONDITION_STOPPING;
     if (!underWay) return;
     std::string text{nameOf(state.condition())};
     if (!state.reason().empty()) text += ": " + state.reason();

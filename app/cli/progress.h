@@ -11,8 +11,8 @@
 
 namespace slipway {
 
-// From its construction to its end, on standard error: on a terminal one line, which is wiped at the
-// end, else a line for each step.
+// From its construction to its end, on standard error: on a terminal one line, which is wiped at
+// the end, else a line for each step.
 class Progress {
 public:
     explicit Progress(v1::Bridge::Stub& bridge);

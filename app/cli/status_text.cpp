@@ -51,7 +51,8 @@ std::string headText(const v1::State& state, const Reader& reader)
 {
     std::string left{nameOf(state.condition())};
     if (!state.reason().empty()) left += ": " + state.reason();
-    bool up = state.condition() == v1::CONDITION_RUNNING || state.condition() == v1::CONDITION_DEGRADED;
+    bool up =
+        state.condition() == v1::CONDITION_RUNNING || state.condition() == v1::CONDITION_DEGRADED;
     std::string since = ago(state.since_unix_ms(), reader.nowUnixMs);
     return row(fmt::format("Slipway {}   ", state.version()), left,
                since.empty() ? since : fmt::format("{} {}", up ? "up" : "for", since));
@@ -84,12 +85,13 @@ std::string endpointText(const v1::Endpoint& endpoint)
 std::string machineText(const v1::Machine& machine)
 {
     if (!machine.pid()) return {};
-    return row("Machine",
-               listed({machine.kind(), machine.user(),
-                       machine.cgroup_version() ? fmt::format("cgroup v{}", machine.cgroup_version()) : "",
-                       machine.subnet()}),
-               listed({machine.memory_bytes() ? sizeText(machine.memory_bytes()) + " memory" : "",
-                       machine.disk_bytes() ? sizeText(machine.disk_bytes()) + " disk" : ""}));
+    return row(
+        "Machine",
+        listed({machine.kind(), machine.user(),
+                machine.cgroup_version() ? fmt::format("cgroup v{}", machine.cgroup_version()) : "",
+                machine.subnet()}),
+        listed({machine.memory_bytes() ? sizeText(machine.memory_bytes()) + " memory" : "",
+                machine.disk_bytes() ? sizeText(machine.disk_bytes()) + " disk" : ""}));
 }
 
 std::string foldersText(const v1::Files& files, const Reader& reader)
@@ -98,8 +100,9 @@ std::string foldersText(const v1::Files& files, const Reader& reader)
     for (const auto& folder : files.folders()) {
         if (static_cast<int>(shown.size()) == kFoldersShown) break;
         auto count = static_cast<std::size_t>(folder.containers_size());
-        shown.push_back(fmt::format("{} ({})", withTilde(folder.host_path(), reader.userHome),
-                                    shown.empty() ? countText(count, "container") : std::to_string(count)));
+        shown.push_back(
+            fmt::format("{} ({})", withTilde(folder.host_path(), reader.userHome),
+                        shown.empty() ? countText(count, "container") : std::to_string(count)));
     }
     if (files.folders_size() > kFoldersShown) shown.emplace_back("all of them: slipway shares");
     return fmt::format("{} in use: {}",
@@ -118,7 +121,8 @@ std::string filesText(const v1::Files& files, const Reader& reader)
 std::string hostEnd(const v1::Port& port)
 {
     bool v6 = port.host_address().find(':') != std::string::npos;
-    return fmt::format("{}{}{}:{}", v6 ? "[" : "", port.host_address(), v6 ? "]" : "", port.host_port());
+    return fmt::format("{}{}{}:{}", v6 ? "[" : "", port.host_address(), v6 ? "]" : "",
+                       port.host_port());
 }
 
 std::string containerEnd(const v1::Port& port)
@@ -137,11 +141,12 @@ std::vector<std::string> portLines(const v1::State& state, const Reader& reader)
     }
     std::vector<std::string> lines;
     for (const auto& port : state.ports()) {
-        std::string tail = port.refusal().empty()
-                               ? listed({ago(port.since_unix_ms(), reader.nowUnixMs), sizeText(port.bytes())})
-                               : "REFUSED: " + port.refusal();
-        lines.push_back(fmt::format("{:<{}}  -> {:<{}}   {}", hostEnd(port), hostWidth, containerEnd(port),
-                                    containerWidth, tail));
+        std::string tail =
+            port.refusal().empty()
+                ? listed({ago(port.since_unix_ms(), reader.nowUnixMs), sizeText(port.bytes())})
+                : "REFUSED: " + port.refusal();
+        lines.push_back(fmt::format("{:<{}}  -> {:<{}}   {}", hostEnd(port), hostWidth,
+                                    containerEnd(port), containerWidth, tail));
     }
     return lines;
 }
@@ -149,7 +154,8 @@ std::vector<std::string> portLines(const v1::State& state, const Reader& reader)
 std::string portRows(const v1::State& state, const Reader& reader)
 {
     std::string text;
-    for (const auto& line : portLines(state, reader)) text += row(text.empty() ? "Ports" : "", line);
+    for (const auto& line : portLines(state, reader))
+        text += row(text.empty() ? "Ports" : "", line);
     return text;
 }
 
@@ -157,7 +163,8 @@ std::string portRows(const v1::State& state, const Reader& reader)
 std::string shortName(std::string name)
 {
     if (name.starts_with("slipway-")) name.erase(0, std::string_view("slipway-").size());
-    if (!name.empty() && name[0] >= 'a' && name[0] <= 'z') name[0] = static_cast<char>(name[0] - 'a' + 'A');
+    if (!name.empty() && name[0] >= 'a' && name[0] <= 'z')
+        name[0] = static_cast<char>(name[0] - 'a' + 'A');
     return name;
 }
 
@@ -171,7 +178,8 @@ std::string processesText(const v1::State& state, const Reader& reader)
         desktop = desktop || process.name() == "slipway-desktop";
     }
     if (!desktop)
-        parts.push_back(fmt::format("desktop not running{}", reader.display ? "" : " (no display)"));
+        parts.push_back(
+            fmt::format("desktop not running{}", reader.display ? "" : " (no display)"));
     return row("Memory", fmt::format("{}", fmt::join(parts, ", ")));
 }
 
@@ -192,25 +200,36 @@ std::string warningsText(const v1::State& state)
 int exitCodeOf(v1::Condition condition)
 {
     switch (condition) {
-        case v1::CONDITION_RUNNING: return kExitRunning;
+        case v1::CONDITION_RUNNING:
+            return kExitRunning;
         case v1::CONDITION_STOPPED:
-        case v1::CONDITION_STOPPING: return kExitStopped;
+        case v1::CONDITION_STOPPING:
+            return kExitStopped;
         case v1::CONDITION_STARTING:
-        case v1::CONDITION_DEGRADED: return kExitDegraded;
-        default: return kExitTrouble;
+        case v1::CONDITION_DEGRADED:
+            return kExitDegraded;
+        default:
+            return kExitTrouble;
     }
 }
 
 std::string_view nameOf(v1::Condition condition)
 {
     switch (condition) {
-        case v1::CONDITION_STOPPED: return "stopped";
-        case v1::CONDITION_STARTING: return "starting";
-        case v1::CONDITION_RUNNING: return "running";
-        case v1::CONDITION_DEGRADED: return "degraded";
-        case v1::CONDITION_STOPPING: return "stopping";
-        case v1::CONDITION_TROUBLE: return "trouble";
-        default: return "unknown";
+        case v1::CONDITION_STOPPED:
+            return "stopped";
+        case v1::CONDITION_STARTING:
+            return "starting";
+        case v1::CONDITION_RUNNING:
+            return "running";
+        case v1::CONDITION_DEGRADED:
+            return "degraded";
+        case v1::CONDITION_STOPPING:
+            return "stopping";
+        case v1::CONDITION_TROUBLE:
+            return "trouble";
+        default:
+            return "unknown";
     }
 }
 
@@ -224,7 +243,8 @@ std::string statusText(const v1::State& state, const Reader& reader)
         text += machineText(state.machine());
         text += filesText(state.files(), reader);
         text += portRows(state, reader);
-        if (!state.machine().network().empty()) text += row("Network", "egress " + state.machine().network());
+        if (!state.machine().network().empty())
+            text += row("Network", "egress " + state.machine().network());
         if (state.processes_size()) text += processesText(state, reader);
     }
     text += warningsText(state);

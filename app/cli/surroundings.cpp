@@ -53,15 +53,11 @@ void addSurroundings(v1::State& state, const Surroundings& around)
     if (around.desktop) *state.add_processes() = *around.desktop;
     if (!around.dockerHost.empty() && around.dockerHost != endpoint.url())
         warn(state,
-             fmt::format("DOCKER_HOST={} is set in this shell and overrides contexts", around.dockerHost),
+             fmt::format("DOCKER_HOST={} is set in this shell and overrides contexts",
+                         around.dockerHost),
              endpoint.context().empty()
                  ? "unset DOCKER_HOST"
                  : fmt::format("unset DOCKER_HOST, or docker --context {} …", endpoint.context()));
-    for (const auto& port : state.ports()) {
-        if (port.refusal().empty()) continue;
-        warn(state, fmt::format("port {} of \"{}\" is not published", port.host_port(), port.container()),
-             port.remedy());
-    }
 }
 
 }  // namespace slipway

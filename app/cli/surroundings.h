@@ -10,7 +10,7 @@
 namespace slipway {
 
 struct Surroundings {
-    std::string dockerHost;      // DOCKER_HOST; empty when unset.
+    std::string dockerHost;  // DOCKER_HOST; empty when unset.
     std::string currentContext;
     std::filesystem::path userHome;
     bool display = false;
@@ -18,8 +18,8 @@ struct Surroundings {
 };
 Surroundings surroundingsOf(const Home& home, const User& user);
 
-// Puts them into the state: whether the context is current, the desktop's process, a warning where
-// DOCKER_HOST leads elsewhere, and one for each port that was refused.
+// Puts them into the state: whether the context is current, the desktop's process, and a warning
+// where DOCKER_HOST leads elsewhere.
 void addSurroundings(v1::State& state, const Surroundings& around);
 
 // The tray's process, by the lock it holds in run/desktop.lock.

@@ -11,8 +11,8 @@ bool stdinIsTerminal();
 bool stderrIsTerminal();
 bool displayIsThere();  // A desktop session that a tray icon could appear in.
 
-// Prints the question and reads a line: only "y" and "yes" are a yes. Refuses where nobody can answer,
-// naming `command` with --yes as the way out.
+// Prints the question and reads a line: only "y" and "yes" are a yes. Refuses where nobody can
+// answer, naming `command` with --yes as the way out.
 Result<bool> confirm(std::string_view question, std::string_view command);
 
 }  // namespace slipway

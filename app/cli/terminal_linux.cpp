@@ -6,8 +6,14 @@
 
 namespace slipway {
 
-bool stdinIsTerminal() { return ::isatty(STDIN_FILENO) == 1; }
-bool stderrIsTerminal() { return ::isatty(STDERR_FILENO) == 1; }
+bool stdinIsTerminal()
+{
+    return ::isatty(STDIN_FILENO) == 1;
+}
+bool stderrIsTerminal()
+{
+    return ::isatty(STDERR_FILENO) == 1;
+}
 
 bool displayIsThere()
 {

@@ -36,7 +36,8 @@ Result<> removeMachine(const Home& home)
 {
     BridgeSession bridge(home);
     TRY(auto state, bridge.state());
-    bool needed = state || fs::exists(home.machineDir()) || machineRecord(home) != MachineRecord::None;
+    bool needed =
+        state || fs::exists(home.machineDir()) || machineRecord(home) != MachineRecord::None;
     if (!needed) return {};
     TRY_VOID(bridge.launchIfAbsent());
     TRY_VOID(bridge.reset());
@@ -52,10 +53,11 @@ Result<> endDesktop(const Home& home)
     auto deadline = std::chrono::steady_clock::now() + kDesktopEndsWithin;
     while (isRunning(pid)) {
         if (std::chrono::steady_clock::now() > deadline)
-            return fail(Code::DeadlineExceeded,
-                        fmt::format("slipway-desktop (pid {}) does not end: end it by hand, then once "
-                                    "more: slipway uninstall",
-                                    pid));
+            return fail(
+                Code::DeadlineExceeded,
+                fmt::format("slipway-desktop (pid {}) does not end: end it by hand, then once "
+                            "more: slipway uninstall",
+                            pid));
         std::this_thread::sleep_for(kLookEvery);
     }
     return {};
@@ -64,15 +66,17 @@ Result<> endDesktop(const Home& home)
 // Only what is Slipway's: SLIPWAY_HOME may be a folder that holds a person's own files too.
 Result<> removeHome(const Home& home)
 {
-    for (const auto& mine : {home.endpointSocket(), home.runDir(), home.logDir(), home.machineDir(),
-                             home.settingsFile(), home.daemonJson()}) {
+    for (const auto& mine :
+         {home.endpointSocket(), home.runDir(), home.logDir(), home.machineDir(),
+          home.endpointDir(), home.filesDir(), home.settingsFile(), home.daemonJson()}) {
         std::error_code failed;
         fs::remove_all(mine, failed);
         if (failed) return failErrno(fmt::format("remove {}", mine.string()), failed.value());
     }
     std::error_code notEmpty;
     fs::remove(home.root, notEmpty);
-    if (notEmpty) fmt::print("left: {}, as it holds files that are not Slipway's\n", home.root.string());
+    if (notEmpty)
+        fmt::print("left: {}, as it holds files that are not Slipway's\n", home.root.string());
     return {};
 }
 
@@ -82,10 +86,11 @@ Result<int> uninstallCommand(const Home& home, bool yes)
 {
     TRY(auto user, invokingUser());
     auto autostart = autostartFile(home, user);
-    fmt::print("This stops Slipway and removes:\n"
-               "   {}: its settings, logs, and the machine with all images, containers and volumes\n"
-               "   the docker context \"{}\"\n",
-               home.root.string(), home.instanceName());
+    fmt::print(
+        "This stops Slipway and removes:\n"
+        "   {}: its settings, logs, and the machine with all images, containers and volumes\n"
+        "   the docker context \"{}\"\n",
+        home.root.string(), home.instanceName());
     if (fs::exists(autostart)) fmt::print("   {}: the start at login\n", autostart.string());
     if (!yes) {
         TRY(bool sure, confirm("Remove them?", "slipway uninstall"));

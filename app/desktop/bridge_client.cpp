@@ -57,7 +57,8 @@ private:
 // One stream of states; deletes itself when gRPC is done with it.
 class BridgeClient::Watch final : public grpc::ClientReadReactor<v1::State> {
 public:
-    explicit Watch(BridgeClient& owner) : m_owner(owner), m_calls(owner.m_calls), m_context(m_calls->begin())
+    explicit Watch(BridgeClient& owner)
+        : m_owner(owner), m_calls(owner.m_calls), m_context(m_calls->begin())
     {
         m_owner.m_stub->async()->WatchState(m_context.get(), &m_request, this);
         StartRead(&m_state);
@@ -107,7 +108,10 @@ BridgeClient::BridgeClient(const Home& home)
     openWatch();
 }
 
-BridgeClient::~BridgeClient() { m_calls->cancelAndWait(); }
+BridgeClient::~BridgeClient()
+{
+    m_calls->cancelAndWait();
+}
 
 void BridgeClient::openWatch()
 {
@@ -145,14 +149,16 @@ void BridgeClient::call(void (v1::Bridge::StubInterface::async_interface::*metho
         Response response;
     };
     auto made = std::make_shared<Call>(Call{m_calls->begin(), request, {}});
-    auto finished = [this, made, done = std::move(done), calls = m_calls](const grpc::Status& status) {
+    auto finished = [this, made, done = std::move(done),
+                     calls = m_calls](const grpc::Status& status) {
         Result<> result;
         if (!status.ok()) result = tl::unexpected(fromStatus(status));
         QMetaObject::invokeMethod(
             this, [done, result = std::move(result)] { done(result); }, Qt::QueuedConnection);
         calls->end(made->context);
     };
-    (m_stub->async()->*method)(made->context.get(), &made->request, &made->response, std::move(finished));
+    (m_stub->async()->*method)(made->context.get(), &made->request, &made->response,
+                               std::move(finished));
 }
 
 void BridgeClient::startEngine(Done done)
@@ -177,8 +183,8 @@ void BridgeClient::quit(Done done)
 {
     v1::QuitRequest request;
     request.set_stop_engine(true);
-    call<v1::QuitRequest, v1::QuitResponse>(&v1::Bridge::StubInterface::async_interface::Quit, request,
-                                            std::move(done));
+    call<v1::QuitRequest, v1::QuitResponse>(&v1::Bridge::StubInterface::async_interface::Quit,
+                                            request, std::move(done));
 }
 
 }  // namespace slipway

@@ -1,9 +1,9 @@
 // The bridge as the desktop sees it: its state, always the newest, and calls that never block.
 //
-// Theory of operation: gRPC's own threads call back; what they bring is posted to the thread of this
-// object, and only there is anything of it changed. The watch is opened again, later each time, for as
-// long as no bridge answers. The destructor cancels what is under way and waits until gRPC has let go, so
-// that no call can meet a dead object.
+// Theory of operation: gRPC's own threads call back; what they bring is posted to the thread of
+// this object, and only there is anything of it changed. The watch is opened again, later each
+// time, for as long as no bridge answers. The destructor cancels what is under way and waits until
+// gRPC has let go, so that no call can meet a dead object.
 #pragma once
 
 #include <chrono>
@@ -51,7 +51,8 @@ private:
     void watchEnded();
     template <class Request, class Response>
     void call(void (v1::Bridge::StubInterface::async_interface::*method)(
-                  grpc::ClientContext*, const Request*, Response*, std::function<void(grpc::Status)>),
+                  grpc::ClientContext*, const Request*, Response*,
+                  std::function<void(grpc::Status)>),
               const Request& request, Done done);
 
     std::shared_ptr<grpc::Channel> m_channel;

@@ -20,9 +20,11 @@ constexpr int kLooksBeforeSayingSo = 10;
 Desktop::Desktop(const Home& home) : m_home(home), m_client(home)
 {
     connect(&m_client, &BridgeClient::stateChanged, this, &Desktop::refresh);
-    connect(&m_tray, &Tray::startChosen, this, [this] { act("start", &BridgeClient::startEngine); });
+    connect(&m_tray, &Tray::startChosen, this,
+            [this] { act("start", &BridgeClient::startEngine); });
     connect(&m_tray, &Tray::stopChosen, this, [this] { act("stop", &BridgeClient::stopEngine); });
-    connect(&m_tray, &Tray::restartChosen, this, [this] { act("restart", &BridgeClient::restartEngine); });
+    connect(&m_tray, &Tray::restartChosen, this,
+            [this] { act("restart", &BridgeClient::restartEngine); });
     connect(&m_tray, &Tray::quitChosen, qApp, &QCoreApplication::quit);
     connect(&m_tray, &Tray::stopAndQuitChosen, this, [this] { act("stop", &BridgeClient::quit); });
     connect(&m_trayWait, &QTimer::timeout, this, &Desktop::waitForTray);
@@ -45,10 +47,11 @@ void Desktop::waitForTray()
     }
     askForLateTray(*this, [] { QCoreApplication::exit(kBeginAnew); });
     if (++m_trayLooks == kLooksBeforeSayingSo)
-        std::fprintf(stderr,
-                     "slipway-desktop: this desktop has no tray; the icon appears as soon as there is one. "
-                     "On GNOME install and enable the extension gnome-shell-extension-appindicator. Without "
-                     "a tray use the command line: slipway status\n");
+        std::fprintf(
+            stderr,
+            "slipway-desktop: this desktop has no tray; the icon appears as soon as there is one. "
+            "On GNOME install and enable the extension gnome-shell-extension-appindicator. Without "
+            "a tray use the command line: slipway status\n");
 }
 
 void Desktop::refresh()
@@ -68,7 +71,8 @@ void Desktop::act(const QString& what, Action action)
             // A bridge told to end may be gone before its answer is through.
             bool quits = action == &BridgeClient::quit;
             if (!done && !(quits && done.error().code == Code::Unavailable))
-                return problem("could not " + what + ": " + QString::fromStdString(done.error().message));
+                return problem("could not " + what + ": " +
+                               QString::fromStdString(done.error().message));
             if (quits) QCoreApplication::quit();
         });
     };

@@ -3,7 +3,8 @@
 
 namespace slipway {
 
-// Holds such requests back from now on. Call it before the first thread is made, so before QApplication.
+// Holds such requests back from now on. Call it before the first thread is made, so before
+// QApplication.
 void holdEndSignals();
 
 // Lets those that were held back, and later ones, end the running QCoreApplication in good order.

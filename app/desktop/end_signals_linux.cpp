@@ -20,7 +20,8 @@ sigset_t endSignals()
 
 }  // namespace
 
-// Every thread made later inherits the mask, so that the signals stay pending until signalfd takes them.
+// Every thread made later inherits the mask, so that the signals stay pending until signalfd takes
+// them.
 void holdEndSignals()
 {
     auto set = endSignals();

@@ -22,12 +22,14 @@ void askForLateTray(QObject& context, std::function<void()> come)
                                                    "org.freedesktop.DBus.Properties", "Get");
     question.setArguments({kWatcher, "IsStatusNotifierHostRegistered"});
     question.setAutoStartService(false);
-    auto* call = new QDBusPendingCallWatcher(QDBusConnection::sessionBus().asyncCall(question), &context);
-    QObject::connect(call, &QDBusPendingCallWatcher::finished, &context, [call, come = std::move(come)] {
-        call->deleteLater();
-        QDBusPendingReply<QDBusVariant> answer = *call;
-        if (!answer.isError() && answer.value().variant().toBool()) come();
-    });
+    auto* call =
+        new QDBusPendingCallWatcher(QDBusConnection::sessionBus().asyncCall(question), &context);
+    QObject::connect(call, &QDBusPendingCallWatcher::finished, &context,
+                     [call, come = std::move(come)] {
+                         call->deleteLater();
+                         QDBusPendingReply<QDBusVariant> answer = *call;
+                         if (!answer.isError() && answer.value().variant().toBool()) come();
+                     });
 }
 
 void beginAnew(char** argv)

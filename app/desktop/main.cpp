@@ -23,8 +23,9 @@ int fail(const std::string& message)
 void onQtMessage(QtMsgType type, const QMessageLogContext&, const QString& text)
 {
     if (type == QtFatalMsg) {
-        fail("no display can be reached: start it in a desktop session. The engine needs none: "
-             "slipway start");
+        fail(
+            "no display can be reached: start it in a desktop session. The engine needs none: "
+            "slipway start");
         std::_Exit(1);
     }
     std::fprintf(stderr, "slipway-desktop: %s\n", qPrintable(text));
@@ -43,7 +44,8 @@ int run(int argc, char** argv, const Home& home)
     QLockFile lock(QString::fromStdString(home.desktopLock().string()));
     lock.setStaleLockTime(0);  // Held for as long as the process lives, however long that is.
     if (!lock.tryLock()) {
-        std::fprintf(stderr, "slipway-desktop: the tray of %s is there already\n", home.root.c_str());
+        std::fprintf(stderr, "slipway-desktop: the tray of %s is there already\n",
+                     home.root.c_str());
         return 0;
     }
     Desktop desktop(home);

@@ -9,8 +9,8 @@
 
 namespace slipway {
 
-// Connects when it is first used, and again by itself, at most a second after the bridge is back. A call
-// while no bridge listens fails at once with UNAVAILABLE.
+// Connects when it is first used, and again by itself, at most a second after the bridge is back. A
+// call while no bridge listens fails at once with UNAVAILABLE.
 std::shared_ptr<grpc::Channel> bridgeChannel(const Home& home);
 
 }  // namespace slipway

@@ -19,7 +19,8 @@ namespace {
 using Clock = std::chrono::system_clock;
 
 constexpr std::chrono::milliseconds kLookEvery{20};
-// A bridge that another program started at the same moment holds the lock: ours ends, and that one answers.
+// A bridge that another program started at the same moment holds the lock: ours ends, and that one
+// answers.
 constexpr std::chrono::seconds kAnotherAnswersWithin{1};
 constexpr std::size_t kLogLinesShown = 5;
 
@@ -37,12 +38,14 @@ std::string lastLogLines(const std::filesystem::path& file)
     return text;
 }
 
-// The child is reaped on a thread that outlives this call, as the bridge does; it uses nothing of ours
-// but what it owns.
+// The child is reaped on a thread that outlives this call, as the bridge does; it uses nothing of
+// ours but what it owns.
 std::shared_ptr<std::atomic<int>> reapInBackground(Child child)
 {
     auto exitCode = std::make_shared<std::atomic<int>>(-1);
-    std::thread([child = std::move(child), exitCode]() mutable { *exitCode = child.wait(); }).detach();
+    std::thread([child = std::move(child), exitCode]() mutable {
+        *exitCode = child.wait();
+    }).detach();
     return exitCode;
 }
 
@@ -59,7 +62,8 @@ Result<> launchBridge(const Home& home, grpc::Channel& channel)
 
     auto deadline = Clock::now() + kBridgeAnswersWithin;
     bool ended = false;
-    for (auto state = channel.GetState(true); state != GRPC_CHANNEL_READY; state = channel.GetState(true)) {
+    for (auto state = channel.GetState(true); state != GRPC_CHANNEL_READY;
+         state = channel.GetState(true)) {
         if (!ended && *exitCode >= 0) {
             ended = true;
             deadline = std::min(deadline, Clock::now() + kAnotherAnswersWithin);
@@ -67,8 +71,8 @@ Result<> launchBridge(const Home& home, grpc::Channel& channel)
         if (Clock::now() >= deadline) {
             auto log = lastLogLines(home.logDir() / "bridge.log");
             if (ended)
-                return fail(Code::Unavailable,
-                            fmt::format("the bridge ended with exit code {}; {}", exitCode->load(), log));
+                return fail(Code::Unavailable, fmt::format("the bridge ended with exit code {}; {}",
+                                                           exitCode->load(), log));
             return fail(Code::DeadlineExceeded,
                         fmt::format("the bridge did not answer within {} s; {}",
                                     kBridgeAnswersWithin.count(), log));

@@ -11,8 +11,9 @@ namespace slipway {
 
 inline constexpr std::chrono::seconds kBridgeAnswersWithin{5};
 
-// Runs the slipway-bridge that lies beside this program, in a session of its own, and waits until it
-// answers on `channel`. Blocks for as long. The error ends with the last lines of the bridge's log.
+// Runs the slipway-bridge that lies beside this program, in a session of its own, and waits until
+// it answers on `channel`. Blocks for as long. The error ends with the last lines of the bridge's
+// log.
 Result<> launchBridge(const Home& home, grpc::Channel& channel);
 
 }  // namespace slipway

@@ -18,10 +18,12 @@ MachineRecord machineRecord(const Home& home)
     boost::system::error_code absent;
     const auto* pid = record ? record->find_pointer("/pid", absent) : nullptr;
     const auto* startTime = record ? record->find_pointer("/start_time", absent) : nullptr;
-    if (!pid || !startTime || !pid->is_int64() || !startTime->is_int64()) return MachineRecord::Ended;
+    if (!pid || !startTime || !pid->is_int64() || !startTime->is_int64())
+        return MachineRecord::Ended;
     auto started = startTimeOf(static_cast<pid_t>(pid->get_int64()));
-    return started && started == static_cast<std::uint64_t>(startTime->get_int64()) ? MachineRecord::Alive
-                                                                                    : MachineRecord::Ended;
+    return started && started == static_cast<std::uint64_t>(startTime->get_int64())
+               ? MachineRecord::Alive
+               : MachineRecord::Ended;
 }
 
 }  // namespace slipway

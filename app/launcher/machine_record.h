@@ -6,8 +6,8 @@
 namespace slipway {
 
 enum class MachineRecord {
-    None,    // No machine was left behind.
-    Ended,   // It is named and gone: the next bridge clears what it left.
+    None,   // No machine was left behind.
+    Ended,  // It is named and gone: the next bridge clears what it left.
     Alive,
 };
 MachineRecord machineRecord(const Home& home);

@@ -12,7 +12,8 @@
 namespace slipway {
 namespace {
 
-// The fields of /proc/<pid>/stat from the third, the state, on: the second may hold blanks and brackets.
+// The fields of /proc/<pid>/stat from the third, the state, on: the second may hold blanks and
+// brackets.
 std::vector<std::string> statFields(pid_t pid)
 {
     std::ifstream in(fmt::format("/proc/{}/stat", pid));
@@ -62,6 +63,9 @@ std::uint64_t pssBytesOf(pid_t pid)
     return 0;
 }
 
-void askToEnd(pid_t pid) { ::kill(pid, SIGTERM); }
+void askToEnd(pid_t pid)
+{
+    ::kill(pid, SIGTERM);
+}
 
 }  // namespace slipway

@@ -2,6 +2,9 @@
 
 namespace slipway {
 
-std::string_view version() { return SLIPWAY_VERSION; }
+std::string_view version()
+{
+    return SLIPWAY_VERSION;
+}
 
 }  // namespace slipway

@@ -42,7 +42,8 @@ fs::path metaFile(const User& user, std::string_view name)
     return dockerConfigDir(user) / "contexts" / "meta" / sha256Hex(name) / "meta.json";
 }
 
-// Empty where the file is absent, is no JSON or has no text there: docker itself ignores such a file.
+// Empty where the file is absent, is no JSON or has no text there: docker itself ignores such a
+// file.
 std::string textIn(const fs::path& file, const char* pointer)
 {
     std::ifstream in(file, std::ios::binary);

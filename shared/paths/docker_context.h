@@ -13,12 +13,12 @@ namespace slipway {
 // DOCKER_CONFIG, else ~/.docker of `user`.
 std::filesystem::path dockerConfigDir(const User& user);
 
-// The one that `docker` uses in this environment, DOCKER_HOST apart: DOCKER_CONTEXT, else what `docker
-// context use` chose, else "default" (docker/cli, cli/command/cli.go, resolveContextName).
+// The one that `docker` uses in this environment, DOCKER_HOST apart: DOCKER_CONTEXT, else what
+// `docker context use` chose, else "default" (docker/cli, cli/command/cli.go, resolveContextName).
 std::string currentContext(const User& user);
 
-// Makes the context `name` lead to `endpoint`, or leaves it if it does. Neither the current context nor
-// any other one changes, and what it creates belongs to `user`.
+// Makes the context `name` lead to `endpoint`, or leaves it if it does. Neither the current context
+// nor any other one changes, and what it creates belongs to `user`.
 Result<> makeContext(const User& user, std::string_view name, std::string_view endpoint);
 
 // Removes the context if it leads to `endpoint`; another one of that name stays. None is no error.

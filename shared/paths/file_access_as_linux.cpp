@@ -4,10 +4,9 @@
 
 namespace slipway {
 
-// setfsuid(2) holds for one thread, and takes the capabilities over files from it with root's id. The
-// group goes first and comes back last: it can only be changed while the user is still root.
-FileAccessAs::FileAccessAs(const User& user)
-    : m_oldUid(-1), m_oldGid(::setfsgid(user.gid))
+// setfsuid(2) holds for one thread, and takes the capabilities over files from it with root's id.
+// The group goes first and comes back last: it can only be changed while the user is still root.
+FileAccessAs::FileAccessAs(const User& user) : m_oldUid(-1), m_oldGid(::setfsgid(user.gid))
 {
     m_oldUid = ::setfsuid(user.uid);
 }

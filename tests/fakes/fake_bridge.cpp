@@ -109,7 +109,8 @@ grpc::Status FakeBridge::Reset(grpc::ServerContext*, const v1::ResetRequest*, v1
     return note("Reset", v1::CONDITION_STOPPED);
 }
 
-grpc::Status FakeBridge::Quit(grpc::ServerContext*, const v1::QuitRequest* request, v1::QuitResponse*)
+grpc::Status FakeBridge::Quit(grpc::ServerContext*, const v1::QuitRequest* request,
+                              v1::QuitResponse*)
 {
     auto status = note(request->stop_engine() ? "Quit stop_engine" : "Quit", v1::CONDITION_STOPPED);
     std::lock_guard lock(m_mutex);

@@ -1,4 +1,5 @@
-// A bridge with no machine behind it: it serves the State a test has set and notes what it was asked.
+// A bridge with no machine behind it: it serves the State a test has set and notes what it was
+// asked.
 #pragma once
 
 #include <condition_variable>
@@ -22,8 +23,8 @@ public:
 
     void setState(const v1::State& state);
     void failCallsWith(const grpc::Status& status);  // Of every call but WatchState.
-    std::vector<std::string> calls() const;  // "StartEngine", "Quit stop_engine" …
-    void waitForQuit();                      // Until a Quit has been asked for.
+    std::vector<std::string> calls() const;          // "StartEngine", "Quit stop_engine" …
+    void waitForQuit();                              // Until a Quit has been asked for.
 
     grpc::Status WatchState(grpc::ServerContext*, const v1::WatchStateRequest*,
                             grpc::ServerWriter<v1::State>*) override;
@@ -42,7 +43,7 @@ private:
 
     mutable std::mutex m_mutex;
     std::condition_variable m_changed;
-    v1::State m_state;                 // This and the rest are guarded by m_mutex.
+    v1::State m_state;  // This and the rest are guarded by m_mutex.
     int m_revision = 0;
     bool m_closing = false;
     bool m_quit = false;

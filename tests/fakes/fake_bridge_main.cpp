@@ -1,5 +1,6 @@
-// The fake bridge as a program, to be launched where slipway-bridge would be. It lives in SLIPWAY_HOME
-// and ends when it is told to quit; FAKE_BRIDGE_DIES makes it end at once, with a word in its log.
+// The fake bridge as a program, to be launched where slipway-bridge would be. It lives in
+// SLIPWAY_HOME and ends when it is told to quit; FAKE_BRIDGE_DIES makes it end at once, with a word
+// in its log.
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>

@@ -1,5 +1,5 @@
-// slipway-desktop in a real session, as a panel sees it: its icon, tool tip and menu over D-Bus, against a
-// fake bridge.
+// slipway-desktop in a real session, as a panel sees it: its icon, tool tip and menu over D-Bus,
+// against a fake bridge.
 #include <csignal>
 #include <fstream>
 #include <iterator>
@@ -60,7 +60,8 @@ private:
             {"PATH", "/usr/bin:/bin"},
             {"DISPLAY", display},
             {"QT_QPA_PLATFORM", "xcb"},
-            {"DBUS_SESSION_BUS_ADDRESS", qEnvironmentVariable("DBUS_SESSION_BUS_ADDRESS").toStdString()}};
+            {"DBUS_SESSION_BUS_ADDRESS",
+             qEnvironmentVariable("DBUS_SESSION_BUS_ADDRESS").toStdString()}};
         command.err = m_err;
         auto child = Child::start(command);
         if (!child) qFatal("%s", child.error().message.c_str());
@@ -164,7 +165,8 @@ private slots:
         m_desktop = startDesktop();
         QTRY_VERIFY(enabled("Start"));
         m_host->click("Start");
-        QTRY_VERIFY(contentOf(m_err).find("could not start: the disk is full") != std::string::npos);
+        QTRY_VERIFY(contentOf(m_err).find("could not start: the disk is full") !=
+                    std::string::npos);
     }
 
     void startLaunchesABridge()
@@ -229,8 +231,9 @@ private slots:
     {
         m_host.reset();
         m_desktop = startDesktop();
-        QTRY_VERIFY_WITH_TIMEOUT(contentOf(m_err).find("gnome-shell-extension-appindicator") != std::string::npos,
-                                 15000);
+        QTRY_VERIFY_WITH_TIMEOUT(
+            contentOf(m_err).find("gnome-shell-extension-appindicator") != std::string::npos,
+            15000);
         m_host = std::make_unique<test::TrayHost>();
         QTRY_VERIFY(m_host->hasItem());
     }

@@ -33,9 +33,12 @@ Result<std::pair<Child, std::string>> startReporting(Command command, const std:
 
 Result<OwnSession> OwnSession::start()
 {
-    Command xvfb{"Xvfb", {"-displayfd", std::to_string(kReportFd), "-screen", "0", "800x600x24", "-nolisten", "tcp"}};
+    Command xvfb{"Xvfb",
+                 {"-displayfd", std::to_string(kReportFd), "-screen", "0", "800x600x24",
+                  "-nolisten", "tcp"}};
     TRY(auto display, startReporting(xvfb, "xvfb"));
-    Command daemon{"dbus-daemon", {"--session", "--nofork", fmt::format("--print-address={}", kReportFd)}};
+    Command daemon{"dbus-daemon",
+                   {"--session", "--nofork", fmt::format("--print-address={}", kReportFd)}};
     auto bus = startReporting(daemon, "dbus-daemon");
     if (!bus) {
         display.first.terminate();

@@ -9,8 +9,9 @@ namespace slipway::test {
 
 class OwnSession {
 public:
-    // Starts Xvfb and dbus-daemon and puts DISPLAY and DBUS_SESSION_BUS_ADDRESS into the environment.
-    // The error says what to install. Call it before QApplication or any use of the bus.
+    // Starts Xvfb and dbus-daemon and puts DISPLAY and DBUS_SESSION_BUS_ADDRESS into the
+    // environment. The error says what to install. Call it before QApplication or any use of the
+    // bus.
     static Result<OwnSession> start();
     OwnSession(OwnSession&&) = default;
     ~OwnSession();

@@ -1,5 +1,5 @@
-// The desktop's side of a tray: the real D-Bus service that tray icons register with, and what a panel
-// would do with the icon. (freedesktop.org StatusNotifierItem; com.canonical.dbusmenu.)
+// The desktop's side of a tray: the real D-Bus service that tray icons register with, and what a
+// panel would do with the icon. (freedesktop.org StatusNotifierItem; com.canonical.dbusmenu.)
 #pragma once
 
 #include <optional>
@@ -11,8 +11,8 @@
 
 namespace slipway::test {
 
-// org.kde.StatusNotifierWatcher on the session bus. A QDBusVirtualObject, as its properties must stand in
-// the introspection XML: Qt's tray reads them through it.
+// org.kde.StatusNotifierWatcher on the session bus. A QDBusVirtualObject, as its properties must
+// stand in the introspection XML: Qt's tray reads them through it.
 class TrayHost final : public QDBusVirtualObject {
     Q_OBJECT
 

@@ -94,8 +94,8 @@ private slots:
     void explainsEveryCommand_data()
     {
         QTest::addColumn<QString>("name");
-        for (const char* name : {"start", "stop", "restart", "status", "logs", "endpoint", "ports", "shares",
-                                 "reset", "uninstall", "version"})
+        for (const char* name : {"start", "stop", "restart", "status", "logs", "endpoint", "ports",
+                                 "shares", "reset", "uninstall", "version"})
             QTest::newRow(name) << name;
     }
     void explainsEveryCommand()
@@ -136,7 +136,8 @@ private slots:
         writeMachineRecord(::getpid(), startTimeOf(::getpid()));
         auto status = runs({"status"});
         QCOMPARE(status.exitCode, 4);
-        QVERIFY2(status.out.find("bridge not running; the engine goes on: slipway start") != std::string::npos,
+        QVERIFY2(status.out.find("bridge not running; the engine goes on: slipway start") !=
+                     std::string::npos,
                  status.out.c_str());
     }
 
@@ -156,7 +157,8 @@ private slots:
         fake->setState(state);
         auto status = runs({"status"});
         QCOMPARE(status.exitCode, 4);
-        QVERIFY2(status.out.starts_with("Slipway 9.9.9   degraded: one port is refused\n"), status.out.c_str());
+        QVERIFY2(status.out.starts_with("Slipway 9.9.9   degraded: one port is refused\n"),
+                 status.out.c_str());
     }
 
     void jsonHasStableNames()
@@ -187,7 +189,8 @@ private slots:
     {
         auto endpoint = runs({"endpoint"});
         QCOMPARE(endpoint.out, m_home.endpointUrl() + "\n");
-        Command shell{"sh", {"-c", runs({"endpoint", "--export"}).out + "printf %s \"$DOCKER_HOST\""}};
+        Command shell{"sh",
+                      {"-c", runs({"endpoint", "--export"}).out + "printf %s \"$DOCKER_HOST\""}};
         QCOMPARE(*outputOf(shell, kLimit), m_home.endpointUrl());
     }
 
@@ -195,7 +198,8 @@ private slots:
     {
         auto start = runs({"start"});
         QVERIFY2(start.exitCode == 0, start.err.c_str());
-        QVERIFY2(start.out.starts_with("running: Docker 26.1.5 at " + m_home.endpointUrl()), start.out.c_str());
+        QVERIFY2(start.out.starts_with("running: Docker 26.1.5 at " + m_home.endpointUrl()),
+                 start.out.c_str());
         QCOMPARE(runs({"status"}).exitCode, 0);
         auto again = runs({"start"});
         QVERIFY2(again.exitCode == 0, again.err.c_str());
@@ -226,7 +230,8 @@ private slots:
         auto start = runs({"start"});
         fs::rename(m_bin / "away", m_bin / "slipway-bridge");
         QCOMPARE(start.exitCode, 1);
-        QVERIFY2(start.err.find((m_bin / "slipway-bridge").string()) != std::string::npos, start.err.c_str());
+        QVERIFY2(start.err.find((m_bin / "slipway-bridge").string()) != std::string::npos,
+                 start.err.c_str());
     }
 
     void aFailureIsPassedOn()
@@ -292,7 +297,8 @@ private slots:
         QCOMPARE(runs({"start"}).exitCode, 0);
         fs::create_directories(m_home.machineDir() / "data");
         std::ofstream(m_home.root / "notes.txt") << "mine";
-        fs::path autostart = fs::path(m_environment["HOME"]) / ".config/autostart/slipway-home.desktop";
+        fs::path autostart =
+            fs::path(m_environment["HOME"]) / ".config/autostart/slipway-home.desktop";
         fs::create_directories(autostart.parent_path());
         std::ofstream(autostart) << "[Desktop Entry]\n";
         auto uninstall = runs({"uninstall", "--yes"});
@@ -306,15 +312,17 @@ private slots:
     {
         std::ofstream(m_home.logDir() / "bridge.log") << "2026-11-01T10:00:00.000Z info first\n"
                                                          "2026-11-01T10:00:03.000Z info fourth\n";
-        std::ofstream(m_home.logDir() / "agent.log") << "2026-11-01T10:00:01.000Z info second\n  and its rest\n";
+        std::ofstream(m_home.logDir() / "agent.log")
+            << "2026-11-01T10:00:01.000Z info second\n  and its rest\n";
         std::ofstream(m_home.logDir() / "engine.log")
             << "time=\"2026-11-01T10:00:02.123456789Z\" level=info msg=third\n";
-        QCOMPARE(runs({"logs"}).out,
-                 std::string("bridge | 2026-11-01T10:00:00.000Z info first\n"
-                             "agent  | 2026-11-01T10:00:01.000Z info second\n"
-                             "agent  |   and its rest\n"
-                             "engine | time=\"2026-11-01T10:00:02.123456789Z\" level=info msg=third\n"
-                             "bridge | 2026-11-01T10:00:03.000Z info fourth\n"));
+        QCOMPARE(
+            runs({"logs"}).out,
+            std::string("bridge | 2026-11-01T10:00:00.000Z info first\n"
+                        "agent  | 2026-11-01T10:00:01.000Z info second\n"
+                        "agent  |   and its rest\n"
+                        "engine | time=\"2026-11-01T10:00:02.123456789Z\" level=info msg=third\n"
+                        "bridge | 2026-11-01T10:00:03.000Z info fourth\n"));
         QCOMPARE(runs({"logs", "-n", "1", "bridge"}).out,
                  std::string("2026-11-01T10:00:03.000Z info fourth\n"));
     }
@@ -332,7 +340,8 @@ private slots:
         std::ofstream(log, std::ios::app) << "two\n";
         fs::rename(log, m_home.logDir() / "bridge.1.log");
         std::ofstream(log) << "three and a much longer line than before\n";
-        QTRY_COMPARE(contentOf(out), std::string("one\ntwo\nthree and a much longer line than before\n"));
+        QTRY_COMPARE(contentOf(out),
+                     std::string("one\ntwo\nthree and a much longer line than before\n"));
         child->terminate();
         QCOMPARE(child->wait(), 128 + SIGTERM);
     }

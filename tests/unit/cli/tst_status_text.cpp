@@ -61,6 +61,9 @@ v1::State runningState()
     auto* db = addPort(state, "::1", 5432, "db", 5432);
     db->set_refusal("held by postgres (pid 812)");
     db->set_remedy("stop postgres, or publish another port, then: docker restart db");
+    auto* warning = state.add_warnings();
+    warning->set_text("port 5432 of db is not published");
+    warning->set_remedy(db->remedy());
     auto* bridge = state.add_processes();
     bridge->set_name("slipway-bridge");
     bridge->set_pid(100);
@@ -94,10 +97,10 @@ Ports     127.0.0.1:8080  -> web:80    1 min 5 s, 3.1 MB
           [::1]:5432      -> db:5432   REFUSED: held by postgres (pid 812)
 Network   egress nat
 Memory    Bridge 21 MB, desktop not running (no display)
-Warnings  1  DOCKER_HOST=tcp://10.0.0.5:2375 is set in this shell and overrides contexts
-             -> unset DOCKER_HOST, or docker --context slipway …
-          2  port 5432 of "db" is not published
+Warnings  1  port 5432 of db is not published
              -> stop postgres, or publish another port, then: docker restart db
+          2  DOCKER_HOST=tcp://10.0.0.5:2375 is set in this shell and overrides contexts
+             -> unset DOCKER_HOST, or docker --context slipway …
 )";
         QCOMPARE(QString::fromStdString(statusText(state, kReader)), QString(expected));
     }
@@ -132,7 +135,8 @@ Warnings  1  DOCKER_HOST=tcp://10.0.0.5:2375 is set in this shell and overrides 
         around.dockerHost = state.endpoint().url();
         addSurroundings(state, around);
         QVERIFY(!state.endpoint().context_current());
-        for (const auto& warning : state.warnings()) QVERIFY(!warning.text().starts_with("DOCKER_HOST"));
+        for (const auto& warning : state.warnings())
+            QVERIFY(!warning.text().starts_with("DOCKER_HOST"));
     }
 
     void showsFourFoldersAndWhereTheRestIs()
@@ -141,17 +145,19 @@ Warnings  1  DOCKER_HOST=tcp://10.0.0.5:2375 is set in this shell and overrides 
         for (int i = 0; i < 5; ++i)
             state.mutable_files()->add_folders()->set_host_path("/srv/" + std::to_string(i));
         auto text = QString::fromStdString(statusText(state, kReader));
-        QVERIFY2(text.contains("7 folders in use: ") && text.contains("/srv/1 (0), all of them: slipway shares"),
+        QVERIFY2(text.contains("7 folders in use: ") &&
+                     text.contains("/srv/1 (0), all of them: slipway shares"),
                  qPrintable(text));
         QVERIFY(!text.contains("/srv/2"));
     }
 
     void listsPortsWithTheirRemedies()
     {
-        QCOMPARE(QString::fromStdString(portsText(runningState(), kReader)),
-                 QString("127.0.0.1:8080  -> web:80    1 min 5 s, 3.1 MB\n"
-                         "[::1]:5432      -> db:5432   REFUSED: held by postgres (pid 812)\n"
-                         "   -> stop postgres, or publish another port, then: docker restart db\n"));
+        QCOMPARE(
+            QString::fromStdString(portsText(runningState(), kReader)),
+            QString("127.0.0.1:8080  -> web:80    1 min 5 s, 3.1 MB\n"
+                    "[::1]:5432      -> db:5432   REFUSED: held by postgres (pid 812)\n"
+                    "   -> stop postgres, or publish another port, then: docker restart db\n"));
         QCOMPARE(portsText({}, kReader), std::string("no ports are published\n"));
     }
 

@@ -38,9 +38,12 @@ private:
 private slots:
     void initTestCase()
     {
-        auto found = QStandardPaths::findExecutable("docker", {qEnvironmentVariable("SLIPWAY_CLI")});
+        auto found =
+            QStandardPaths::findExecutable("docker", {qEnvironmentVariable("SLIPWAY_CLI")});
         if (found.isEmpty()) found = QStandardPaths::findExecutable("docker");
-        if (found.isEmpty()) QSKIP("no docker command line; tests/run fetches one, and SLIPWAY_CLI names its folder");
+        if (found.isEmpty())
+            QSKIP(
+                "no docker command line; tests/run fetches one, and SLIPWAY_CLI names its folder");
         m_docker = found.toStdString();
         qunsetenv("DOCKER_HOST");
         qunsetenv("DOCKER_CONTEXT");
@@ -64,8 +67,8 @@ private slots:
 
     void isTheFileThatDockerWrites()
     {
-        docker({"context", "create", "--description", "Slipway's engine", "--docker", "host=unix:///x/docker.sock",
-                "slipway"});
+        docker({"context", "create", "--description", "Slipway's engine", "--docker",
+                "host=unix:///x/docker.sock", "slipway"});
         auto meta = [this] {
             auto folder = dockerConfigDir(m_user) / "contexts" / "meta";
             std::ifstream in(fs::directory_iterator(folder)->path() / "meta.json");
@@ -123,7 +126,7 @@ private slots:
         QCOMPARE(::chown(m_dir->path().toUtf8(), 65534, 65534), 0);
         QVERIFY(makeContext(nobody, "slipway", "unix:///x/docker.sock"));
         for (const auto& entry : fs::recursive_directory_iterator(dockerConfigDir(nobody))) {
-            struct stat found{};
+            struct stat found {};
             QCOMPARE(::stat(entry.path().c_str(), &found), 0);
             QCOMPARE(found.st_uid, 65534u);
             QCOMPARE(found.st_gid, 65534u);

@@ -19,7 +19,8 @@ v1::State stateOf(v1::Condition condition, const char* reason = "")
     return state;
 }
 
-const std::array kLooks{Look::Stopped, Look::Starting, Look::Running, Look::Degraded, Look::Trouble};
+const std::array kLooks{Look::Stopped, Look::Starting, Look::Running, Look::Degraded,
+                        Look::Trouble};
 
 // The parts of two shapes that are in one of them only, of those that are in either, in percent.
 double differencePercent(const QImage& a, const QImage& b)
@@ -49,22 +50,31 @@ private slots:
         QTest::addColumn<QString>("reason");
         QTest::addColumn<QString>("status");
         QTest::addColumn<QString>("allowed");
-        QTest::newRow("stopped") << int(v1::CONDITION_STOPPED) << "" << "Stopped" << "start";
-        QTest::newRow("starting") << int(v1::CONDITION_STARTING) << "engine" << "Starting: engine" << "stop";
+        QTest::newRow("stopped") << int(v1::CONDITION_STOPPED) << ""
+                                 << "Stopped"
+                                 << "start";
+        QTest::newRow("starting") << int(v1::CONDITION_STARTING) << "engine"
+                                  << "Starting: engine"
+                                  << "stop";
         QTest::newRow("running") << int(v1::CONDITION_RUNNING) << ""
-                                 << "Running: Docker 26.1.5, 1 container" << "stop restart";
+                                 << "Running: Docker 26.1.5, 1 container"
+                                 << "stop restart";
         QTest::newRow("degraded") << int(v1::CONDITION_DEGRADED) << "a port is refused"
                                   << "Degraded: a port is refused, Docker 26.1.5, 1 container"
                                   << "stop restart";
-        QTest::newRow("stopping") << int(v1::CONDITION_STOPPING) << "" << "Stopping" << "";
+        QTest::newRow("stopping") << int(v1::CONDITION_STOPPING) << ""
+                                  << "Stopping"
+                                  << "";
         QTest::newRow("trouble") << int(v1::CONDITION_TROUBLE) << "dockerd keeps ending"
-                                 << "Trouble: dockerd keeps ending" << "start stop restart";
+                                 << "Trouble: dockerd keeps ending"
+                                 << "start stop restart";
     }
     void tellsTheStateInWords()
     {
         QFETCH(int, condition);
         QFETCH(QString, reason);
-        auto view = trayView(stateOf(static_cast<v1::Condition>(condition), reason.toUtf8()), false);
+        auto view =
+            trayView(stateOf(static_cast<v1::Condition>(condition), reason.toUtf8()), false);
         QTEST(view.status, "status");
         QStringList allowed;
         if (view.canStart) allowed << "start";
@@ -104,7 +114,8 @@ private slots:
             for (Look b : kLooks) {
                 if (a == b) continue;
                 auto percent = differencePercent(stateImage(a, size), stateImage(b, size));
-                QVERIFY2(percent > 12, qPrintable(QString("%1 and %2: %3").arg(int(a)).arg(int(b)).arg(percent)));
+                QVERIFY2(percent > 12,
+                         qPrintable(QString("%1 and %2: %3").arg(int(a)).arg(int(b)).arg(percent)));
             }
         }
     }
@@ -112,8 +123,10 @@ private slots:
     void theStartMoves()
     {
         for (int frame = 0; frame < kStartingFrames; ++frame)
-            QVERIFY(stateImage(Look::Starting, 16, frame) != stateImage(Look::Starting, 16, frame + 1));
-        QCOMPARE(stateImage(Look::Starting, 16, 0), stateImage(Look::Starting, 16, kStartingFrames));
+            QVERIFY(stateImage(Look::Starting, 16, frame) !=
+                    stateImage(Look::Starting, 16, frame + 1));
+        QCOMPARE(stateImage(Look::Starting, 16, 0),
+                 stateImage(Look::Starting, 16, kStartingFrames));
     }
 
     void nothingIsCutOff()
