@@ -19,9 +19,10 @@ namespace {
 using Clock = std::chrono::system_clock;
 
 constexpr std::chrono::milliseconds kLookEvery{20};
-// A bridge that another program started at the same moment holds the lock: ours ends, and that one
-// answers.
-constexpr std::chrono::seconds kAnotherAnswersWithin{1};
+// A bridge ends at once while another holds the lock: one that was just started elsewhere, and then
+// that one answers, or one that was killed and is not quite gone, and then a further try is due.
+constexpr std::chrono::seconds kGivesUpAfterEnd{1};
+constexpr std::chrono::milliseconds kTriesAgainAfter{200};
 constexpr std::size_t kLogLinesShown = 5;
 
 std::string lastLogLines(const std::filesystem::path& file)
@@ -49,33 +50,46 @@ std::shared_ptr<std::atomic<int>> reapInBackground(Child child)
     return exitCode;
 }
 
-}  // namespace
+using ExitCode = std::shared_ptr<std::atomic<int>>;
 
-Result<> launchBridge(const Home& home, grpc::Channel& channel)
+Result<ExitCode> startBridge()
 {
     Command command;
     command.program = programDir() / "slipway-bridge";
     command.newSession = true;
     auto child = Child::start(command);
     if (!child) return tl::unexpected(context("start the bridge", child.error()));
-    auto exitCode = reapInBackground(*std::move(child));
+    return reapInBackground(*std::move(child));
+}
 
+tl::unexpected<Error> noAnswer(const Home& home, std::optional<int> exitCode)
+{
+    auto log = lastLogLines(home.logDir() / "bridge.log");
+    if (exitCode)
+        return fail(Code::Unavailable,
+                    fmt::format("the bridge ended with exit code {}; {}", *exitCode, log));
+    return fail(Code::DeadlineExceeded, fmt::format("the bridge did not answer within {} s; {}",
+                                                    kBridgeAnswersWithin.count(), log));
+}
+
+}  // namespace
+
+Result<> launchBridge(const Home& home, grpc::Channel& channel)
+{
+    TRY(auto exitCode, startBridge());
     auto deadline = Clock::now() + kBridgeAnswersWithin;
-    bool ended = false;
+    auto nextTry = Clock::now() + kTriesAgainAfter;
+    std::optional<int> ended;  // The exit code of the first that ended.
     for (auto state = channel.GetState(true); state != GRPC_CHANNEL_READY;
          state = channel.GetState(true)) {
         if (!ended && *exitCode >= 0) {
-            ended = true;
-            deadline = std::min(deadline, Clock::now() + kAnotherAnswersWithin);
+            ended = *exitCode;
+            deadline = std::min(deadline, Clock::now() + kGivesUpAfterEnd);
         }
-        if (Clock::now() >= deadline) {
-            auto log = lastLogLines(home.logDir() / "bridge.log");
-            if (ended)
-                return fail(Code::Unavailable, fmt::format("the bridge ended with exit code {}; {}",
-                                                           exitCode->load(), log));
-            return fail(Code::DeadlineExceeded,
-                        fmt::format("the bridge did not answer within {} s; {}",
-                                    kBridgeAnswersWithin.count(), log));
+        if (Clock::now() >= deadline) return noAnswer(home, ended);
+        if (*exitCode >= 0 && Clock::now() >= nextTry) {
+            TRY(exitCode, startBridge());
+            nextTry = Clock::now() + kTriesAgainAfter;
         }
         channel.WaitForStateChange(state, Clock::now() + kLookEvery);  // Also what lets it get on.
     }

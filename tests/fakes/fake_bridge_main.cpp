@@ -1,9 +1,10 @@
 // The fake bridge as a program, to be launched where slipway-bridge would be. It lives in
 // SLIPWAY_HOME and ends when it is told to quit; FAKE_BRIDGE_DIES makes it end at once, with a word
-// in its log.
+// in its log: "always", or "once", the first time in that home.
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <string_view>
 
 #include <unistd.h>
 
@@ -17,9 +18,12 @@ int main()
     if (!home) return 2;
     std::filesystem::create_directories(home->runDir());
     std::filesystem::create_directories(home->logDir());
+    bool firstTime = !std::filesystem::exists(home->logDir() / "bridge.log");
     std::ofstream(home->logDir() / "bridge.log", std::ios::app)
         << "2026-11-01T10:00:00.000Z error no machine can be had here\n";
-    if (std::getenv("FAKE_BRIDGE_DIES")) return 7;
+    const char* set = std::getenv("FAKE_BRIDGE_DIES");
+    std::string_view dies = set ? set : "";
+    if (dies == "always" || (dies == "once" && firstTime)) return 7;
     v1::State state;
     state.set_condition(v1::CONDITION_STOPPED);
     state.mutable_engine()->set_version("26.1.5");

@@ -216,12 +216,20 @@ private slots:
 
     void aBridgeThatDiesIsShownByItsLog()
     {
-        m_environment["FAKE_BRIDGE_DIES"] = "1";
+        m_environment["FAKE_BRIDGE_DIES"] = "always";
         auto start = runs({"start"});
         QCOMPARE(start.exitCode, 1);
         QVERIFY2(start.err.find("exit code 7") != std::string::npos &&
                      start.err.find("no machine can be had here") != std::string::npos,
                  start.err.c_str());
+    }
+
+    void aBridgeThatFindsTheLockStillHeldIsTriedAgain()
+    {
+        m_environment["FAKE_BRIDGE_DIES"] = "once";
+        auto start = runs({"start"});
+        QVERIFY2(start.exitCode == 0, start.err.c_str());
+        QCOMPARE(runs({"stop"}).exitCode, 0);
     }
 
     void aMissingBridgeIsNamed()
