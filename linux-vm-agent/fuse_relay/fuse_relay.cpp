@@ -59,15 +59,20 @@ Result<std::unique_ptr<FuseRelay>> FuseRelay::start(FuseRelayOptions options)
 
     OutHeader resend{sizeof resend, static_cast<std::int32_t>(fuse::Notify::Resend), 0};
     if (::write(options.device.get(), &resend, sizeof resend) < 0 && errno == EINVAL) {
-        log::info("files: this kernel (before Linux 6.9) can't repeat what an earlier agent left unanswered");
+        log::info(
+            "files: this kernel (before Linux 6.9) can't repeat what an earlier agent left "
+            "unanswered");
     }
     setReadAhead(options.mountPoint, fuse::kMaxDataBytes * 4);
     return std::unique_ptr<FuseRelay>(new FuseRelay(std::move(options), std::move(wake)));
 }
 
 FuseRelay::FuseRelay(FuseRelayOptions options, Descriptor wake)
-    : m_options(std::move(options)), m_wake(std::move(wake)), m_deviceThread([this] { runDevice(); }),
-      m_noticeThread([this] { runNotices(); }), m_injectorThread([this] { runInjector(); })
+    : m_options(std::move(options)),
+      m_wake(std::move(wake)),
+      m_deviceThread([this] { runDevice(); }),
+      m_noticeThread([this] { runNotices(); }),
+      m_injectorThread([this] { runInjector(); })
 {
 }
 
@@ -89,7 +94,8 @@ FuseRelay::~FuseRelay()
 Result<> FuseRelay::attach(std::uint32_t channel, Descriptor socket)
 {
     if (channel >= fuse::kChannels) {
-        return fail(Code::InvalidArgument, fmt::format("share channel {}: there are {}", channel, fuse::kChannels));
+        return fail(Code::InvalidArgument,
+                    fmt::format("share channel {}: there are {}", channel, fuse::kChannels));
     }
     auto stream = std::make_shared<fuse::MessageStream>(std::move(socket));
     StreamPtr before;
@@ -172,7 +178,8 @@ bool FuseRelay::resendPending(const StreamPtr& stream)
         for (auto& [unique, request] : m_pending) again.push_back(request);
         if (!m_injectorReady.empty()) again.push_back(m_injectorReady);
     }
-    if (again.size() > 1) log::info("files: the bridge is back; {} requests are sent again", again.size());
+    if (again.size() > 1)
+        log::info("files: the bridge is back; {} requests are sent again", again.size());
     for (auto& request : again) {
         auto header = headOf<InHeader>(request);
         if (header.opcode != fuse::Opcode::InjectorReady) header.unique |= fuse::kResentBit;
@@ -185,7 +192,8 @@ bool FuseRelay::resendPending(const StreamPtr& stream)
 // False: the mount is gone. An empty request: there was none after all.
 bool FuseRelay::readDevice(Message& request)
 {
-    std::array<pollfd, 2> ready{pollfd{m_options.device.get(), POLLIN, 0}, pollfd{m_wake.get(), POLLIN, 0}};
+    std::array<pollfd, 2> ready{pollfd{m_options.device.get(), POLLIN, 0},
+                                pollfd{m_wake.get(), POLLIN, 0}};
     request.clear();
     if (::poll(ready.data(), ready.size(), -1) < 0) return errno == EINTR;
     if (ready[1].revents) {
@@ -243,8 +251,8 @@ void FuseRelay::writeDevice(fuse::Bytes message)
     // ENOENT: who asked has gone, or what was invalidated is not cached.
     if (count < 0 && errno != ENOENT && errno != ENOTDIR && errno != ENODEV) {
         auto header = headOf<OutHeader>(message);
-        log::warn("files: the kernel refuses answer {} ({} bytes, {}): {}", header.unique, header.len, header.error,
-                  std::strerror(errno));
+        log::warn("files: the kernel refuses answer {} ({} bytes, {}): {}", header.unique,
+                  header.len, header.error, std::strerror(errno));
     }
 }
 
@@ -319,7 +327,8 @@ void FuseRelay::serveInjector(const StreamPtr& injector)
         StreamPtr stream;
         {
             std::lock_guard lock(m_mutex);
-            if (headOf<InHeader>(message).opcode == fuse::Opcode::InjectorReady) m_injectorReady = message;
+            if (headOf<InHeader>(message).opcode == fuse::Opcode::InjectorReady)
+                m_injectorReady = message;
             stream = m_stream;
         }
         if (stream) stream->write(message);

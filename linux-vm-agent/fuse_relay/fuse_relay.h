@@ -1,18 +1,25 @@
-// The machine's end of the share: carries FUSE messages between /dev/fuse and the bridge's file server.
+// The machine's end of the share: carries FUSE messages between /dev/fuse and the bridge's file
+// server.
 //
 // Theory of operation. Four threads, blocking calls, nothing on the agent's loop:
-//   - the device thread reads requests, keeps a copy of each that wants an answer, and writes it to the
-//     stream. While there is no stream it reads nothing: then requests wait in the kernel, where a process
-//     that is killed can still leave. When a new stream comes it first sends again what was never answered,
-//     marked as such; the server knows what it had done already. So a bridge that was away is a pause.
-//   - the stream thread reads answers and writes them to the device; it never waits for anything else.
-//   - the notice thread writes invalidations. The kernel may let it wait for a page or folder whose request
-//     is not yet answered; on the stream thread that would be a deadlock. Injections pass through the same
-//     queue, so that a name is expired before its event is raised.
-//   - the injector thread keeps a child process that performs injections in the mount. It is a process of
+//   - the device thread reads requests, keeps a copy of each that wants an answer, and writes it to
+//   the
+//     stream. While there is no stream it reads nothing: then requests wait in the kernel, where a
+//     process that is killed can still leave. When a new stream comes it first sends again what was
+//     never answered, marked as such; the server knows what it had done already. So a bridge that
+//     was away is a pause.
+//   - the stream thread reads answers and writes them to the device; it never waits for anything
+//   else.
+//   - the notice thread writes invalidations. The kernel may let it wait for a page or folder whose
+//   request
+//     is not yet answered; on the stream thread that would be a deadlock. Injections pass through
+//     the same queue, so that a name is expired before its event is raised.
+//   - the injector thread keeps a child process that performs injections in the mount. It is a
+//   process of
 //     its own, without /dev/fuse: a process that waits on its own mount could not die.
-// The descriptor of /dev/fuse is slipway-init's; an agent that is started again inherits it and asks the
-// kernel for what the one before had read and not answered (FUSE_NOTIFY_RESEND, Linux 6.9).
+// The descriptor of /dev/fuse is slipway-init's; an agent that is started again inherits it and
+// asks the kernel for what the one before had read and not answered (FUSE_NOTIFY_RESEND,
+// Linux 6.9).
 //
 // The agent never touches the mount itself.
 #pragma once
@@ -34,9 +41,9 @@
 namespace slipway {
 
 struct FuseRelayOptions {
-    Descriptor device;                 // Mounted already.
+    Descriptor device;  // Mounted already.
     std::filesystem::path mountPoint;
-    std::filesystem::path program;     // Run as `PROGRAM inject --mount MOUNTPOINT`: see injector.h.
+    std::filesystem::path program;  // Run as `PROGRAM inject --mount MOUNTPOINT`: see injector.h.
 };
 
 class FuseRelay {
@@ -74,7 +81,8 @@ private:
     std::condition_variable m_changed;
     bool m_stopping = false;
     StreamPtr m_stream;
-    std::map<std::uint64_t, Message> m_pending;  // Read, not answered; by `unique` without kResentBit.
+    std::map<std::uint64_t, Message>
+        m_pending;  // Read, not answered; by `unique` without kResentBit.
     std::deque<Message> m_notices;
     StreamPtr m_injector;
     Message m_injectorReady;  // What it said of itself; again to each new stream.

@@ -1,7 +1,7 @@
-// Theory of operation. One call for each order, then an acknowledgement; the file server answers what the
-// call asks of the share without touching the disk, and the kernel raises the event. The folder that the
-// name is in is opened below the mount, never over a symbolic link and never into another file system, as
-// what lies there is the containers' to change and this process is root.
+// Theory of operation. One call for each order, then an acknowledgement; the file server answers
+// what the call asks of the share without touching the disk, and the kernel raises the event. The
+// folder that the name is in is opened below the mount, never over a symbolic link and never into
+// another file system, as what lies there is the containers' to change and this process is root.
 #include "linux-vm-agent/fuse_relay/injector.h"
 
 #include <array>
@@ -48,7 +48,8 @@ Place placeOf(int root, const std::string& path)
 
 int touch(int directory, const std::string& name)
 {
-    Descriptor file(::openat(directory, name.c_str(), O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    Descriptor file(
+        ::openat(directory, name.c_str(), O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
     if (!file) return -1;
     // The time of change alone makes the kernel raise IN_MODIFY.
     std::array times{timespec{0, UTIME_OMIT}, timespec{0, UTIME_NOW}};
@@ -75,19 +76,28 @@ int perform(int root, const InjectBody& order, const std::string& path, const st
     if (!at.directory) return errno;
     int outcome = 0;
     switch (order.what) {
-        case Injection::Create: outcome = create(at.directory.get(), at.name, order.mode); break;
-        case Injection::Delete:
-            outcome = ::unlinkat(at.directory.get(), at.name.c_str(), S_ISDIR(order.mode) ? AT_REMOVEDIR : 0);
+        case Injection::Create:
+            outcome = create(at.directory.get(), at.name, order.mode);
             break;
-        case Injection::Modify: outcome = touch(at.directory.get(), at.name); break;
-        case Injection::Attrib: outcome = repeatMode(at.directory.get(), at.name, order.mode & 07777); break;
+        case Injection::Delete:
+            outcome = ::unlinkat(at.directory.get(), at.name.c_str(),
+                                 S_ISDIR(order.mode) ? AT_REMOVEDIR : 0);
+            break;
+        case Injection::Modify:
+            outcome = touch(at.directory.get(), at.name);
+            break;
+        case Injection::Attrib:
+            outcome = repeatMode(at.directory.get(), at.name, order.mode & 07777);
+            break;
         case Injection::Rename: {
             Place to = placeOf(root, newPath);
             if (!to.directory) return errno;
-            outcome = ::renameat(at.directory.get(), at.name.c_str(), to.directory.get(), to.name.c_str());
+            outcome = ::renameat(at.directory.get(), at.name.c_str(), to.directory.get(),
+                                 to.name.c_str());
             break;
         }
-        default: return EINVAL;
+        default:
+            return EINVAL;
     }
     return outcome < 0 ? errno : 0;
 }
@@ -128,8 +138,10 @@ int injectorMain(const std::filesystem::path& mountPoint)
         auto text = [](fuse::Bytes bytes) {
             return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
         };
-        fuse::InjectionDoneBody done{order.sequence, perform(root.get(), order, text(path), text(newPath)), 0};
-        log::debug("files: event {} of {}: {}", static_cast<int>(order.what), text(path), done.error);
+        fuse::InjectionDoneBody done{order.sequence,
+                                     perform(root.get(), order, text(path), text(newPath)), 0};
+        log::debug("files: event {} of {}: {}", static_cast<int>(order.what), text(path),
+                   done.error);
         if (!send(agent, fuse::Opcode::InjectionDone, done)) return 0;
     }
     return 0;

@@ -32,7 +32,8 @@ void setReadAhead(const std::filesystem::path& mountPoint, std::size_t bytes)
     auto path = fmt::format("/sys/class/bdi/{}/read_ahead_kb", deviceOf(mountPoint));
     std::ofstream file(path);
     file << bytes / 1024 << std::flush;
-    if (!file) log::info("files: {} can't be written; large reads of shared files are slower", path);
+    if (!file)
+        log::info("files: {} can't be written; large reads of shared files are slower", path);
 }
 
 }  // namespace slipway

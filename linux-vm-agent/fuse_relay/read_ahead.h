@@ -6,8 +6,8 @@
 
 namespace slipway {
 
-// The default caps every read at 128 KiB. Finds the mount without touching it; where /sys can't be written
-// (a rootless machine), it stays as it is.
+// The default caps every read at 128 KiB. Finds the mount without touching it; where /sys can't be
+// written (a rootless machine), it stays as it is.
 void setReadAhead(const std::filesystem::path& mountPoint, std::size_t bytes);
 
 }  // namespace slipway

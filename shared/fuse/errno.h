@@ -5,8 +5,8 @@
 
 namespace slipway {
 
-// linux/include/uapi/asm-generic/errno-base.h and errno.h. Only those that we name ourselves; a number
-// that comes from the host's own kernel is passed on as it is.
+// linux/include/uapi/asm-generic/errno-base.h and errno.h. Only those that we name ourselves; a
+// number that comes from the host's own kernel is passed on as it is.
 enum class Errno : int {
     NotPermitted = 1,
     NoEntry = 2,
@@ -34,6 +34,9 @@ enum class Errno : int {
 template <class T = void>
 using FuseResult = tl::expected<T, Errno>;
 
-inline tl::unexpected<Errno> refuse(Errno error) { return tl::unexpected<Errno>(error); }
+inline tl::unexpected<Errno> refuse(Errno error)
+{
+    return tl::unexpected<Errno>(error);
+}
 
 }  // namespace slipway

@@ -16,8 +16,8 @@ public:
     // Takes the socket over and makes it blocking.
     explicit MessageStream(Descriptor socket);
 
-    // Waits for the next message and gives it whole. False: the stream has ended, or its bytes are not
-    // messages. Any number of threads may wait; each message goes to one of them.
+    // Waits for the next message and gives it whole. False: the stream has ended, or its bytes are
+    // not messages. Any number of threads may wait; each message goes to one of them.
     bool read(std::vector<std::byte>& message);
 
     // All parts as one message. False: the peer has gone. From any thread.

@@ -27,7 +27,8 @@ std::size_t receive(int socket, std::byte* to, std::size_t room)
 
 }  // namespace
 
-MessageStream::MessageStream(Descriptor socket) : m_socket(std::move(socket)), m_buffer(kBufferBytes)
+MessageStream::MessageStream(Descriptor socket)
+    : m_socket(std::move(socket)), m_buffer(kBufferBytes)
 {
     int flags = ::fcntl(m_socket.get(), F_GETFL);
     if (flags >= 0) ::fcntl(m_socket.get(), F_SETFL, flags & ~O_NONBLOCK);
@@ -41,7 +42,8 @@ bool MessageStream::fill(std::size_t wanted)
             m_end -= m_begin;
             m_begin = 0;
         }
-        std::size_t count = receive(m_socket.get(), m_buffer.data() + m_end, m_buffer.size() - m_end);
+        std::size_t count =
+            receive(m_socket.get(), m_buffer.data() + m_end, m_buffer.size() - m_end);
         if (count == 0) return false;
         m_end += count;
     }
@@ -103,6 +105,9 @@ bool MessageStream::write(std::span<const Bytes> parts)
     return true;
 }
 
-void MessageStream::shutdown() { ::shutdown(m_socket.get(), SHUT_RDWR); }
+void MessageStream::shutdown()
+{
+    ::shutdown(m_socket.get(), SHUT_RDWR);
+}
 
 }  // namespace slipway::fuse

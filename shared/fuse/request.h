@@ -1,4 +1,5 @@
-// A FUSE request taken apart without trusting it: every field is checked against the message's length.
+// A FUSE request taken apart without trusting it: every field is checked against the message's
+// length.
 #pragma once
 
 #include <cstring>
@@ -14,8 +15,8 @@ namespace slipway::fuse {
 
 using Bytes = std::span<const std::byte>;
 
-// Reads a message's body from front to back. The first thing that is missing or malformed makes it bad,
-// and whatever is read from then on is empty: check good() once, after the last field.
+// Reads a message's body from front to back. The first thing that is missing or malformed makes it
+// bad, and whatever is read from then on is empty: check good() once, after the last field.
 class Body {
 public:
     explicit Body(Bytes bytes) : m_rest(bytes) {}

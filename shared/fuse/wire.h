@@ -1,9 +1,9 @@
 // The words of a `share` stream: the kernel's FUSE messages, raw, and our own beside them.
 //
-// Every message begins with its length, so a stream of them needs no framing of its own. The structures
-// are the kernel's, stated again here because a host may have no linux/fuse.h. Source: Linux 6.18,
-// include/uapi/linux/fuse.h (protocol 7.45; the comment behind each structure is its name there) and
-// Documentation/filesystems/fuse/. Both ends are little endian.
+// Every message begins with its length, so a stream of them needs no framing of its own. The
+// structures are the kernel's, stated again here because a host may have no linux/fuse.h. Source:
+// Linux 6.18, include/uapi/linux/fuse.h (protocol 7.45; the comment behind each structure is its
+// name there) and Documentation/filesystems/fuse/. Both ends are little endian.
 #pragma once
 
 #include <cstddef>
@@ -78,7 +78,8 @@ enum class Notify : std::int32_t {
     Resend = 7,    // 7.40, Linux 6.9: the kernel asks anew what was read and not answered.
     IncEpoch = 8,  // 7.44, Linux 6.16: every name is asked anew.
 
-    // Ours: the agent performs it in the mount. Body: InjectBody, then `pathBytes` and `newPathBytes`.
+    // Ours: the agent performs it in the mount. Body: InjectBody, then `pathBytes` and
+    // `newPathBytes`.
     Inject = 0x1000,
 };
 inline constexpr std::uint32_t kMinorWithIncEpoch = 44;
@@ -299,14 +300,14 @@ struct InjectorReadyBody {
 
 enum class Injection : std::uint32_t { Create = 1, Delete, Modify, Attrib, Rename };
 
-// The injector makes its requests as root with this group, so that the server knows them for what they are
-// even when they come too late: nothing of them may ever reach the disk. Low, as a rootless machine has
-// no more than 65,536 groups.
+// The injector makes its requests as root with this group, so that the server knows them for what
+// they are even when they come too late: nothing of them may ever reach the disk. Low, as a
+// rootless machine has no more than 65,536 groups.
 inline constexpr std::uint32_t kInjectorGid = 64999;
 
-// What to do in the mount so that the kernel raises the real inotify event. The file server knows the
-// injector's requests and answers them without touching the disk. Paths are relative to
-// the mount, without a leading slash.
+// What to do in the mount so that the kernel raises the real inotify event. The file server knows
+// the injector's requests and answers them without touching the disk. Paths are relative to the
+// mount, without a leading slash.
 struct InjectBody {
     std::uint64_t sequence;
     Injection what;
@@ -337,7 +338,10 @@ static_assert(sizeof(NotifyInvalInode) == 24 && sizeof(NotifyInvalEntry) == 16);
 static_assert(sizeof(InjectorReadyBody) == 8 && sizeof(InjectBody) == 24);
 static_assert(sizeof(InjectionDoneBody) == 16);
 
-constexpr std::size_t padded(std::size_t bytes) { return (bytes + 7) & ~std::size_t{7}; }
+constexpr std::size_t padded(std::size_t bytes)
+{
+    return (bytes + 7) & ~std::size_t{7};
+}
 
 // A request that the kernel expects no answer to.
 constexpr bool isOneWay(Opcode opcode)

@@ -1,6 +1,6 @@
-// A share for tests: a real FUSE mount, its relay and its file server, each in a process of its own, as a
-// process that served a mount which it also uses would wait for itself. The test's own program plays all
-// parts: main() calls playedPart() first.
+// A share for tests: a real FUSE mount, its relay and its file server, each in a process of its
+// own, as a process that served a mount which it also uses would wait for itself. The test's own
+// program plays all parts: main() calls playedPart() first.
 #pragma once
 
 #include <condition_variable>
@@ -12,6 +12,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <sstream>
 #include <string>
 #include <thread>
@@ -98,7 +99,8 @@ inline int serverMain(const std::string& stateDir)
     control.send("ready");
     Descriptor stream;
     while (auto word = control.receive(&stream)) {
-        Result<> done = *word == "attach" ? (*server)->attach(0, std::move(stream)) : (*server)->grant(*word);
+        Result<> done =
+            *word == "attach" ? (*server)->attach(0, std::move(stream)) : (*server)->grant(*word);
         control.send(done ? "ok" : done.error().message);
     }
     return 0;
@@ -128,13 +130,33 @@ inline std::optional<int> playedPart(int argc, char** argv)
     return std::nullopt;
 }
 
+inline std::set<std::string> namesIn(const std::string& path)
+{
+    std::set<std::string> names;
+    std::error_code error;
+    std::filesystem::directory_iterator entry(path, error);
+    for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
+        names.insert(entry->path().filename());
+    }
+    if (error) qWarning("list %s: %s", path.c_str(), error.message().c_str());
+    return names;
+}
+
+inline std::optional<struct stat> statOf(const std::string& path)
+{
+    struct stat facts {};
+    if (::lstat(path.c_str(), &facts) != 0) return std::nullopt;
+    return facts;
+}
+
 class FileWorld {
 public:
     // What is lacking to make one; empty: nothing.
     static QString lacks()
     {
         if (::geteuid() != 0) return "needs root to mount; run the tests as root";
-        if (::access("/dev/fuse", R_OK | W_OK) != 0) return "needs /dev/fuse; modprobe fuse, or pass the device";
+        if (::access("/dev/fuse", R_OK | W_OK) != 0)
+            return "needs /dev/fuse; modprobe fuse, or pass the device";
         return {};
     }
 
@@ -148,14 +170,17 @@ public:
         ::chmod(base.c_str(), 0755);
         mountPoint = base + "/mnt";
         host = base + "/host";
-        for (const auto& path : {mountPoint, host, host + "/shared", host + "/secret"}) ::mkdir(path.c_str(), 0755);
+        for (const auto& path : {mountPoint, host, host + "/shared", host + "/secret"})
+            ::mkdir(path.c_str(), 0755);
         guest = mountPoint + host + "/shared";
         host += "/shared";
         m_device.reset(::open("/dev/fuse", O_RDWR | O_CLOEXEC));
         QVERIFY(m_device);
-        auto options = "fd=" + std::to_string(m_device.get()) +
-                       ",rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions,max_read=1048576";
-        QVERIFY(::mount("slipway-test", mountPoint.c_str(), "fuse", MS_NODEV | MS_NOSUID, options.c_str()) == 0);
+        auto options =
+            "fd=" + std::to_string(m_device.get()) +
+            ",rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions,max_read=1048576";
+        QVERIFY(::mount("slipway-test", mountPoint.c_str(), "fuse", MS_NODEV | MS_NOSUID,
+                        options.c_str()) == 0);
         ::mount("fusectl", "/sys/fs/fuse/connections", "fusectl", 0, nullptr);
         m_abort = connectionAbort();
         m_watchdog = std::thread([this] { watch(); });
@@ -179,8 +204,14 @@ public:
         end(m_server);
     }
 
-    void startServer() { startPart(m_server, m_serverControl, {"serve-files", base + "/state"}, -1); }
-    void startRelay() { startPart(m_relay, m_relayControl, {"relay-files", mountPoint}, m_device.get()); }
+    void startServer()
+    {
+        startPart(m_server, m_serverControl, {"serve-files", base + "/state"}, -1);
+    }
+    void startRelay()
+    {
+        startPart(m_relay, m_relayControl, {"relay-files", mountPoint}, m_device.get());
+    }
     void killServer() { end(m_server); }
     void killRelay() { end(m_relay); }
 
@@ -203,13 +234,23 @@ public:
     }
     void grant(const std::string& path) { QCOMPARE(tryGrant(path), "ok"); }
 
+    // Empties the granted folder, and waits until the guest knows.
+    void clear()
+    {
+        auto names = namesIn(host);
+        for (const auto& name : names) std::filesystem::remove_all(host + "/" + name);
+        // The guest hears of it a moment later: until then it may go on with what it has.
+        for (const auto& name : names) QTRY_VERIFY(!statOf(guest + "/" + name));
+        QTRY_VERIFY(namesIn(guest).empty());
+    }
+
     std::string base, mountPoint;
     std::string host;   // The granted folder, and
     std::string guest;  // the same through the share.
 
 private:
-    void startPart(std::optional<Child>& part, std::unique_ptr<Control>& control, std::vector<std::string> args,
-                   int device)
+    void startPart(std::optional<Child>& part, std::unique_ptr<Control>& control,
+                   std::vector<std::string> args, int device)
     {
         int ends[2] = {-1, -1};
         QVERIFY(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
@@ -252,11 +293,13 @@ private:
     }
     void abort() const { std::ofstream(m_abort) << "1" << std::flush; }
 
-    // A process that waits for the share can't be killed: end the share before the test's time is over.
+    // A process that waits for the share can't be killed: end the share before the test's time is
+    // over.
     void watch()
     {
         std::unique_lock lock(m_mutex);
-        if (!m_changed.wait_for(lock, std::chrono::seconds(100), [this] { return m_over; })) abort();
+        if (!m_changed.wait_for(lock, std::chrono::seconds(100), [this] { return m_over; }))
+            abort();
     }
 
     QTemporaryDir m_dir;
@@ -287,25 +330,20 @@ inline std::optional<std::string> textIn(const std::string& path)
     return text;
 }
 
-inline bool writeText(const std::string& path, std::string_view text, std::ios::openmode mode = std::ios::trunc)
+inline bool writeText(const std::string& path, std::string_view text,
+                      std::ios::openmode mode = std::ios::trunc)
 {
     std::ofstream out(path, std::ios::binary | mode | std::ios::out);
     out << text << std::flush;
     return static_cast<bool>(out);
 }
 
-inline std::optional<struct stat> statOf(const std::string& path)
-{
-    struct stat facts{};
-    if (::lstat(path.c_str(), &facts) != 0) return std::nullopt;
-    return facts;
-}
-
 // Runs `work` with the rights of nobody, without touching those of the other threads.
 inline void asUser(uid_t uid, gid_t gid, const std::function<void()>& work)
 {
     std::thread([&] {
-        bool changed = ::syscall(SYS_setgroups, 0, nullptr) == 0 && ::syscall(SYS_setresgid, gid, gid, gid) == 0 &&
+        bool changed = ::syscall(SYS_setgroups, 0, nullptr) == 0 &&
+                       ::syscall(SYS_setresgid, gid, gid, gid) == 0 &&
                        ::syscall(SYS_setresuid, uid, uid, uid) == 0;
         if (changed) work();
     }).join();

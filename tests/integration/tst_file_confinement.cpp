@@ -1,5 +1,5 @@
-// The file server against a client that is no kernel: hand-made messages get nothing but what is granted,
-// and repeated ones do no harm. Needs neither root nor FUSE.
+// The file server against a client that is no kernel: hand-made messages get nothing but what is
+// granted, and repeated ones do no harm. Needs neither root nor FUSE.
 #include <array>
 #include <cstring>
 #include <filesystem>
@@ -41,9 +41,15 @@ std::string raw(const T& value)
     return std::string(reinterpret_cast<const char*>(&value), sizeof value);
 }
 
-std::string named(std::string_view name) { return std::string(name) + '\0'; }
+std::string named(std::string_view name)
+{
+    return std::string(name) + '\0';
+}
 
-int number(Errno error) { return static_cast<int>(error); }
+int number(Errno error)
+{
+    return static_cast<int>(error);
+}
 
 }  // namespace
 
@@ -65,13 +71,15 @@ private slots:
     void repeatedRequestsAreDoneOnce();
     void repeatedRequestsAreDoneOnceAfterARestart();
     void nodesOutliveTheServer();
+    void replacedFilesAreNotTakenForTheOld();
     void lateInjectionsChangeNothing();
 
 private:
     void start();
     void connect();
     void say(Opcode opcode, std::uint64_t node, const std::string& body, std::uint64_t unique = 0);
-    Answer ask(Opcode opcode, std::uint64_t node, const std::string& body = {}, std::uint64_t unique = 0);
+    Answer ask(Opcode opcode, std::uint64_t node, const std::string& body = {},
+               std::uint64_t unique = 0);
     fuse::EntryOut find(const std::string& path, bool* found = nullptr);
     void handshake();
     std::string path(const std::string& name) const { return m_base + "/" + name; }
@@ -135,7 +143,8 @@ void TestFileConfinement::handshake()
     QCOMPARE(answer.as<fuse::InitOut>().major, 7u);
 }
 
-void TestFileConfinement::say(Opcode opcode, std::uint64_t node, const std::string& body, std::uint64_t unique)
+void TestFileConfinement::say(Opcode opcode, std::uint64_t node, const std::string& body,
+                              std::uint64_t unique)
 {
     fuse::InHeader header{};
     header.len = static_cast<std::uint32_t>(sizeof header + body.size());
@@ -148,7 +157,8 @@ void TestFileConfinement::say(Opcode opcode, std::uint64_t node, const std::stri
     m_client->write(parts);
 }
 
-Answer TestFileConfinement::ask(Opcode opcode, std::uint64_t node, const std::string& body, std::uint64_t unique)
+Answer TestFileConfinement::ask(Opcode opcode, std::uint64_t node, const std::string& body,
+                                std::uint64_t unique)
 {
     if (unique == 0) unique = m_unique += 2;
     say(opcode, node, body, unique);
@@ -181,12 +191,14 @@ void TestFileConfinement::onlyGrantedNamesAreFound()
 {
     bool found = false;
     QVERIFY(find(path("granted/file")).nodeid != 0);
-    for (const auto& hidden : {path("secret"), path("state"), std::string("/etc"), std::string("/proc")}) {
+    for (const auto& hidden :
+         {path("secret"), path("state"), std::string("/etc"), std::string("/proc")}) {
         find(hidden, &found);
         QVERIFY2(!found, hidden.c_str());
     }
     auto above = find(m_base);
-    QVERIFY(ask(Opcode::Mkdir, above.nodeid, raw(fuse::MkdirIn{0755, 022}) + named("made")).error != 0);
+    QVERIFY(ask(Opcode::Mkdir, above.nodeid, raw(fuse::MkdirIn{0755, 022}) + named("made")).error !=
+            0);
     QVERIFY(ask(Opcode::Rmdir, above.nodeid, named("granted")).error != 0);
     QVERIFY(!std::filesystem::exists(path("made")));
 }
@@ -208,13 +220,19 @@ void TestFileConfinement::namesThatLeadElsewhereAreRefused()
     auto granted = find(path("granted")).nodeid;
     auto file = find(path("granted/file")).nodeid;
     QCOMPARE(ask(Opcode::Lookup, granted, named(name)).error, number(Errno::Invalid));
-    QCOMPARE(ask(Opcode::Mkdir, granted, raw(fuse::MkdirIn{0755, 0}) + named(name)).error, number(Errno::Invalid));
-    QCOMPARE(ask(Opcode::Create, granted, raw(fuse::CreateIn{2, 0644, 0, 0}) + named(name)).error, number(Errno::Invalid));
-    QCOMPARE(ask(Opcode::Symlink, granted, named(name) + named("target")).error, number(Errno::Invalid));
-    QCOMPARE(ask(Opcode::Link, granted, raw(fuse::LinkIn{file}) + named(name)).error, number(Errno::Invalid));
-    QCOMPARE(ask(Opcode::Unlink, granted, named(name)).error, number(Errno::Invalid));
-    QCOMPARE(ask(Opcode::Rename, granted, raw(fuse::RenameIn{granted}) + named("file") + named(name)).error,
+    QCOMPARE(ask(Opcode::Mkdir, granted, raw(fuse::MkdirIn{0755, 0}) + named(name)).error,
              number(Errno::Invalid));
+    QCOMPARE(ask(Opcode::Create, granted, raw(fuse::CreateIn{2, 0644, 0, 0}) + named(name)).error,
+             number(Errno::Invalid));
+    QCOMPARE(ask(Opcode::Symlink, granted, named(name) + named("target")).error,
+             number(Errno::Invalid));
+    QCOMPARE(ask(Opcode::Link, granted, raw(fuse::LinkIn{file}) + named(name)).error,
+             number(Errno::Invalid));
+    QCOMPARE(ask(Opcode::Unlink, granted, named(name)).error, number(Errno::Invalid));
+    QCOMPARE(
+        ask(Opcode::Rename, granted, raw(fuse::RenameIn{granted}) + named("file") + named(name))
+            .error,
+        number(Errno::Invalid));
     QVERIFY(std::filesystem::exists(path("granted/file")));
     QVERIFY(std::filesystem::exists(path("secret/key")));
 }
@@ -237,7 +255,8 @@ void TestFileConfinement::unknownNodesAreStale()
     for (std::uint64_t node : {std::uint64_t{0}, std::uint64_t{99999}, ~std::uint64_t{0}}) {
         QCOMPARE(ask(Opcode::Getattr, node, std::string(16, '\0')).error, number(Errno::Stale));
         QCOMPARE(ask(Opcode::Lookup, node, named("file")).error, number(Errno::Stale));
-        QCOMPARE(ask(Opcode::Read, node, raw(fuse::ReadIn{0, 0, 4096, 0, 0, 0, 0})).error, number(Errno::Stale));
+        QCOMPARE(ask(Opcode::Read, node, raw(fuse::ReadIn{0, 0, 4096, 0, 0, 0, 0})).error,
+                 number(Errno::Stale));
     }
 }
 
@@ -252,11 +271,13 @@ void TestFileConfinement::brokenMessagesDoNoHarm()
         for (std::size_t length : {0, 1, 7, 8, 15, 16, 39, 40, 41, 88, 200}) {
             std::string body(length, '\0');
             for (auto& byte : body) byte = static_cast<char>(random());
-            for (auto node : {fuse::kRootId, granted, file}) QVERIFY(ask(known, node, body).error != kNoAnswer);
+            for (auto node : {fuse::kRootId, granted, file})
+                QVERIFY(ask(known, node, body).error != kNoAnswer);
         }
     }
     say(Opcode::Forget, granted, "x");
-    say(Opcode::BatchForget, 0, raw(fuse::BatchForgetIn{0xffffffff, 0}) + raw(fuse::ForgetOne{granted, 0}));
+    say(Opcode::BatchForget, 0,
+        raw(fuse::BatchForgetIn{0xffffffff, 0}) + raw(fuse::ForgetOne{granted, 0}));
     say(Opcode::InjectionDone, 0, "");
     QVERIFY(find(path("granted/file")).nodeid != 0);
     QVERIFY(std::filesystem::exists(path("secret/key")));
@@ -278,12 +299,17 @@ void TestFileConfinement::lengthsThatLieEndTheStream()
 void TestFileConfinement::onlyFilesAreRead()
 {
     auto granted = find(path("granted")).nodeid;
-    QCOMPARE(ask(Opcode::Mknod, granted, raw(fuse::MknodIn{fuse::kTypeFifo | 0644, 0, 0, 0}) + named("fifo")).error, 0);
+    QCOMPARE(ask(Opcode::Mknod, granted,
+                 raw(fuse::MknodIn{fuse::kTypeFifo | 0644, 0, 0, 0}) + named("fifo"))
+                 .error,
+             0);
     fuse::ReadIn in{0, 0, 4096, 0, 0, 0, 0};
     QCOMPARE(ask(Opcode::Read, granted, raw(in)).error, number(Errno::IsDirectory));
-    QCOMPARE(ask(Opcode::Read, find(path("granted/fifo")).nodeid, raw(in)).error, number(Errno::Invalid));
+    QCOMPARE(ask(Opcode::Read, find(path("granted/fifo")).nodeid, raw(in)).error,
+             number(Errno::Invalid));
     in.size = 0xffffffff;
-    QCOMPARE(ask(Opcode::Read, find(path("granted/file")).nodeid, raw(in)).error, number(Errno::Invalid));
+    QCOMPARE(ask(Opcode::Read, find(path("granted/file")).nodeid, raw(in)).error,
+             number(Errno::Invalid));
 }
 
 void TestFileConfinement::repeatedRequestsAreDoneOnce()
@@ -297,8 +323,10 @@ void TestFileConfinement::repeatedRequestsAreDoneOnce()
         QCOMPARE(ask(opcode, granted, body).error, number(withoutIt));
     };
     twice(Opcode::Mkdir, raw(fuse::MkdirIn{0755, 0}) + named("d"), Errno::Exists);
-    twice(Opcode::Mknod, raw(fuse::MknodIn{fuse::kTypeRegular | 0644, 0, 0, 0}) + named("n"), Errno::Exists);
-    twice(Opcode::Create, raw(fuse::CreateIn{fuse::kOpenExclusive, 0644, 0, 0}) + named("c"), Errno::Exists);
+    twice(Opcode::Mknod, raw(fuse::MknodIn{fuse::kTypeRegular | 0644, 0, 0, 0}) + named("n"),
+          Errno::Exists);
+    twice(Opcode::Create, raw(fuse::CreateIn{fuse::kOpenExclusive, 0644, 0, 0}) + named("c"),
+          Errno::Exists);
     twice(Opcode::Symlink, named("s") + named("target"), Errno::Exists);
     twice(Opcode::Link, raw(fuse::LinkIn{file}) + named("l"), Errno::Exists);
     twice(Opcode::Rename, raw(fuse::RenameIn{granted}) + named("n") + named("m"), Errno::NoEntry);
@@ -317,7 +345,8 @@ void TestFileConfinement::repeatedRequestsAreDoneOnceAfterARestart()
     start();
     connect();
     QCOMPARE(ask(Opcode::Mkdir, granted, mkdir, made | fuse::kResentBit).error, 0);
-    QCOMPARE(ask(Opcode::Rmdir, granted, named("none"), failed | fuse::kResentBit).error, number(Errno::NoEntry));
+    QCOMPARE(ask(Opcode::Rmdir, granted, named("none"), failed | fuse::kResentBit).error,
+             number(Errno::NoEntry));
 }
 
 void TestFileConfinement::nodesOutliveTheServer()
@@ -326,16 +355,38 @@ void TestFileConfinement::nodesOutliveTheServer()
     auto file = find(path("granted/file")).nodeid;
     start();
     connect();
-    std::filesystem::rename(path("granted/file"), path("granted/sub/file"));  // Nobody has seen it yet.
+    std::filesystem::rename(path("granted/file"),
+                            path("granted/sub/file"));  // Nobody has seen it yet.
     auto entry = ask(Opcode::Lookup, sub, named("file"));
     QCOMPARE(entry.error, 0);
     QCOMPARE(entry.as<fuse::EntryOut>().nodeid, file);
     auto text = ask(Opcode::Read, file, raw(fuse::ReadIn{0, 0, 4096, 0, 0, 0, 0}));
     QCOMPARE(text.error, 0);
-    QCOMPARE(std::string(reinterpret_cast<const char*>(text.body.data()), text.body.size()), "open");
+    QCOMPARE(std::string(reinterpret_cast<const char*>(text.body.data()), text.body.size()),
+             "open");
     // Forgotten as often as it was told: gone.
     say(Opcode::Forget, file, raw(fuse::ForgetIn{2}));
     QTRY_COMPARE(ask(Opcode::Getattr, file, std::string(16, '\0')).error, number(Errno::Stale));
+}
+
+void TestFileConfinement::replacedFilesAreNotTakenForTheOld()
+{
+    auto file = find(path("granted/file")).nodeid;
+    auto sub = find(path("granted/sub")).nodeid;
+    m_client.reset();
+    m_server.reset();  // So that nobody hears of it.
+    std::ofstream(path("granted/other")) << "another file";
+    std::filesystem::rename(path("granted/other"), path("granted/file"));
+    std::filesystem::create_directory(path("granted/sub2"));
+    std::ofstream(path("granted/sub2/x")) << "x";
+    std::filesystem::remove(path("granted/sub"));
+    std::filesystem::rename(path("granted/sub2"), path("granted/sub"));
+    start();
+    connect();
+    auto stale = number(Errno::Stale);
+    QCOMPARE(ask(Opcode::Getattr, file, std::string(16, '\0')).error, stale);
+    QCOMPARE(ask(Opcode::Read, file, raw(fuse::ReadIn{0, 0, 4096, 0, 0, 0, 0})).error, stale);
+    QCOMPARE(ask(Opcode::Lookup, sub, named("x")).error, stale);
 }
 
 void TestFileConfinement::lateInjectionsChangeNothing()
@@ -344,10 +395,13 @@ void TestFileConfinement::lateInjectionsChangeNothing()
     m_gid = fuse::kInjectorGid;
     QCOMPARE(ask(Opcode::Unlink, granted, named("file")).error, number(Errno::NotPermitted));
     QCOMPARE(ask(Opcode::Rmdir, granted, named("sub")).error, number(Errno::NotPermitted));
-    QCOMPARE(ask(Opcode::Rename, granted, raw(fuse::RenameIn{granted}) + named("file") + named("x")).error,
+    QCOMPARE(ask(Opcode::Rename, granted, raw(fuse::RenameIn{granted}) + named("file") + named("x"))
+                 .error,
              number(Errno::NotPermitted));
-    QCOMPARE(ask(Opcode::Mkdir, granted, raw(fuse::MkdirIn{0755, 0}) + named("made")).error, number(Errno::NotPermitted));
-    QVERIFY(std::filesystem::exists(path("granted/file")) && std::filesystem::exists(path("granted/sub")));
+    QCOMPARE(ask(Opcode::Mkdir, granted, raw(fuse::MkdirIn{0755, 0}) + named("made")).error,
+             number(Errno::NotPermitted));
+    QVERIFY(std::filesystem::exists(path("granted/file")) &&
+            std::filesystem::exists(path("granted/sub")));
     QVERIFY(!std::filesystem::exists(path("granted/made")));
 }
 

@@ -48,7 +48,8 @@ void TestFileSurvival::whileWorking(const std::function<void()>& disturb)
         for (int i = 0; !stop && trouble.empty(); ++i) {
             auto name = guest("work/f" + std::to_string(i));
             auto step = [&](const char* what, bool done) {
-                if (!done && trouble.empty()) trouble = what + (": round " + std::to_string(i) + ": ") + std::strerror(errno);
+                if (!done && trouble.empty())
+                    trouble = what + (": round " + std::to_string(i) + ": ") + std::strerror(errno);
             };
             step("mkdir", ::mkdir((name + "d").c_str(), 0755) == 0);
             step("create", writeText(name, "text"));

@@ -8,9 +8,11 @@
 namespace slipway {
 namespace {
 
-constexpr std::uint64_t kForever = 1'000'000'000;  // Seconds; the kernel cuts it to what it can count.
+constexpr std::uint64_t kForever =
+    1'000'000'000;  // Seconds; the kernel cuts it to what it can count.
 constexpr std::uint64_t kUnwatched = 1;
-constexpr std::chrono::milliseconds kPair{5};  // How long a MovedFrom waits for its MovedTo; they are queued together.
+constexpr std::chrono::milliseconds kPair{
+    5};  // How long a MovedFrom waits for its MovedTo; they are queued together.
 constexpr std::chrono::milliseconds kMaxOwnChange{200};
 
 bool sameAsSeen(const Node& node, const FileFacts& facts)
@@ -67,8 +69,10 @@ void Coherence::watch(Node& node)
     if (watch) return m_share.nodes.setWatch(node, *watch);
     if (watch.error() == Errno::NoSpace && !m_warned) {
         m_warned = true;
-        log::warn("files: the host allows no more watches, so containers see changes up to {} s late: "
-                  "raise fs.inotify.max_user_watches", kUnwatched);
+        log::warn(
+            "files: the host allows no more watches, so containers see changes up to {} s late: "
+            "raise fs.inotify.max_user_watches",
+            kUnwatched);
     }
 }
 
@@ -82,13 +86,14 @@ void Coherence::watchAll()
 std::uint64_t Coherence::entrySeconds(const Node& parent) const
 {
     // Without EXPIRE_ONLY a name could only be thrown out, with all mounts below it.
-    return parent.watch >= 0 && (m_share.session.flags & fuse::HasExpireOnly) ? kForever : kUnwatched;
+    return parent.watch >= 0 && (m_share.session.flags & fuse::HasExpireOnly) ? kForever
+                                                                              : kUnwatched;
 }
 
 std::uint64_t Coherence::absenceSeconds(const Node& parent) const
 {
-    // A name that is not there leaves no node, so after a restart only IncEpoch reaches it. An ancestor
-    // of grants gains names without any event.
+    // A name that is not there leaves no node, so after a restart only IncEpoch reaches it. An
+    // ancestor of grants gains names without any event.
     if (parent.isVirtual) return 0;
     bool reachable = m_share.session.minor >= fuse::kMinorWithIncEpoch;
     return reachable ? entrySeconds(parent) : kUnwatched;
@@ -108,7 +113,8 @@ std::uint64_t Coherence::attributeSeconds(Node& node, const FileFacts& facts)
 void Coherence::told(Node& node, const FileFacts& facts)
 {
     if (node.isVirtual || node.ownChanges > 0) return;
-    bool changed = node.hasSeen && (node.seenSize != facts.size || node.seenModified != facts.modified);
+    bool changed =
+        node.hasSeen && (node.seenSize != facts.size || node.seenModified != facts.modified);
     if (node.isRegular() && node.lookups > 0 && changed) m_outbox.inode(node.id, true);
     if (node.hasSeen && !sameAsSeen(node, facts)) node.toldEarly = true;
     setSeen(node, facts);
@@ -196,7 +202,10 @@ void Coherence::beginChange(Node& node)
     ++node.ownChanges;
 }
 
-void Coherence::beginNames(Node& directory) { ++directory.ownChanges; }
+void Coherence::beginNames(Node& directory)
+{
+    ++directory.ownChanges;
+}
 
 void Coherence::endNames(std::uint64_t directory)
 {
@@ -231,17 +240,19 @@ void Coherence::onEvent(const HostEvent& event)
 {
     if (event.what == What::Overflow) return onOverflow();
     Node* node = m_share.nodes.byWatch(event.watch);
-    log::debug("files: host event {} of watch {} (node {}) {}", static_cast<int>(event.what), event.watch,
-               node ? node->id : 0, event.name);
+    log::debug("files: host event {} of watch {} (node {}) {}", static_cast<int>(event.what),
+               event.watch, node ? node->id : 0, event.name);
     if (!node) return;
     if (event.what == What::Gone) {
         m_share.nodes.setWatch(*node, -1);
-        std::erase_if(m_expected, [&](const auto& entry) { return std::get<0>(entry.first) == node->id; });
+        std::erase_if(m_expected,
+                      [&](const auto& entry) { return std::get<0>(entry.first) == node->id; });
         return;
     }
     if (event.what == What::Modified || event.what == What::Attributes) {
         if (event.name.empty()) return onContents(*node, 0, event);
-        if (Node* child = m_share.nodes.childOf(node->id, event.name)) return onContents(*child, node->id, event);
+        if (Node* child = m_share.nodes.childOf(node->id, event.name))
+            return onContents(*child, node->id, event);
         return onUnknownContents(node->id, event);
     }
     onName(*node, event);
@@ -274,13 +285,15 @@ void Coherence::onName(Node& directory, const HostEvent& event)
     switch (event.what) {
         case What::MovedFrom:
             order.what = fuse::Injection::Delete;
-            order.mode = event.isDirectory ? fuse::kTypeDirectory | 0755 : fuse::kTypeRegular | 0644;
+            order.mode =
+                event.isDirectory ? fuse::kTypeDirectory | 0755 : fuse::kTypeRegular | 0644;
             fillPaths(order);
             m_move = Move{event.cookie, order, std::chrono::steady_clock::now() + kPair};
             return;
         case What::Deleted:
             order.what = fuse::Injection::Delete;
-            order.mode = event.isDirectory ? fuse::kTypeDirectory | 0755 : fuse::kTypeRegular | 0644;
+            order.mode =
+                event.isDirectory ? fuse::kTypeDirectory | 0755 : fuse::kTypeRegular | 0644;
             break;
         case What::MovedTo:
             if (m_move && m_move->cookie == event.cookie) {
@@ -306,7 +319,8 @@ void Coherence::onName(Node& directory, const HostEvent& event)
 Identity Coherence::identityAt(Node& directory, const std::string& name)
 {
     auto handle = m_share.nodes.handleOf(directory);
-    auto facts = handle ? m_share.tree.factsOfChild(**handle, name) : FuseResult<FileFacts>(refuse(Errno::Stale));
+    auto facts = handle ? m_share.tree.factsOfChild(**handle, name)
+                        : FuseResult<FileFacts>(refuse(Errno::Stale));
     return facts ? facts->identity : Identity{};
 }
 
@@ -315,7 +329,8 @@ void Coherence::followMove(const InjectionOrder& move)
     Node* moved = m_share.nodes.find(move.node);
     Node* directory = m_share.nodes.find(move.newDirectory);
     if (!moved || !directory) return;
-    if (identityAt(*directory, move.newName) == moved->identity) m_share.nodes.addName(*moved, *directory, move.newName);
+    if (identityAt(*directory, move.newName) == moved->identity)
+        m_share.nodes.addName(*moved, *directory, move.newName);
 }
 
 void Coherence::onContents(Node& node, std::uint64_t directory, const HostEvent& event)
@@ -328,7 +343,8 @@ void Coherence::onContents(Node& node, std::uint64_t directory, const HostEvent&
     if (!facts || (sameAsSeen(*now, *facts) && !now->toldEarly)) return;
     now->toldEarly = false;
     // The file's own watch says it too, and has no name to inject the event under.
-    if (directory == 0 && !now->anchor && !now->names.empty()) directory = now->names.front().parent;
+    if (directory == 0 && !now->anchor && !now->names.empty())
+        directory = now->names.front().parent;
     bool modified = event.what == What::Modified && now->isRegular();
     setSeen(*now, *facts);
     m_outbox.inode(id, modified || now->isRegular());
@@ -341,7 +357,8 @@ void Coherence::onContents(Node& node, std::uint64_t directory, const HostEvent&
         order.directory = now->names.front().parent;
         order.name = now->names.front().name;
         for (const auto& name : now->names) {
-            if (name.parent == directory && name.name == event.name) order.directory = directory, order.name = name.name;
+            if (name.parent == directory && name.name == event.name)
+                order.directory = directory, order.name = name.name;
         }
         fillPaths(order);
         m_outbox.inject(std::move(order));
@@ -352,7 +369,8 @@ void Coherence::onContents(Node& node, std::uint64_t directory, const HostEvent&
 void Coherence::onUnknownContents(std::uint64_t directory, const HostEvent& event)
 {
     waitForOwnChanges(directory);  // One of ours may be about to tell the guest of it.
-    if (Node* child = m_share.nodes.childOf(directory, event.name)) return onContents(*child, directory, event);
+    if (Node* child = m_share.nodes.childOf(directory, event.name))
+        return onContents(*child, directory, event);
     Node* parent = m_share.nodes.find(directory);
     if (!parent) return;
     auto handle = m_share.nodes.handleOf(*parent);
@@ -361,7 +379,8 @@ void Coherence::onUnknownContents(std::uint64_t directory, const HostEvent& even
     if (!facts) return;
     bool isRegular = (facts->mode & fuse::kTypeMask) == fuse::kTypeRegular;
     InjectionOrder order;
-    order.what = event.what == What::Modified && isRegular ? fuse::Injection::Modify : fuse::Injection::Attrib;
+    order.what = event.what == What::Modified && isRegular ? fuse::Injection::Modify
+                                                           : fuse::Injection::Attrib;
     order.directory = directory;
     order.name = event.name;
     order.mode = facts->mode;
@@ -379,7 +398,9 @@ void Coherence::waitForOwnChanges(std::uint64_t id)
 
 void Coherence::onOverflow()
 {
-    log::warn("files: host events were lost (raise fs.inotify.max_queued_events); containers ask everything anew");
+    log::warn(
+        "files: host events were lost (raise fs.inotify.max_queued_events); containers ask "
+        "everything anew");
     m_expected.clear();
     m_move.reset();
     m_share.nodes.forEach([](Node& node) { node.hasSeen = false; });

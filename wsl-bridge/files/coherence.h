@@ -1,17 +1,20 @@
 // Keeps what the guest has cached true to what the host has.
 //
-// Theory of operation. Every folder that the guest knows is watched before the first answer about what is
-// in it, so the guest may keep answers for as long as it likes: whatever others change is told to it. What
-// we change ourselves, for the guest, raises the same host events, and those must not be told.
-//   - Names: before a call that makes or removes a name, its event is *expected*; the event takes the
-//     expectation back. A call that failed takes it back itself, and if an event of somebody else's has
-//     taken it meanwhile, then that one is acted on now.
-//   - Contents and attributes: each node keeps the size and times that the guest was last told or we left
-//     behind. An event after which they still hold is our own. While a change of ours is under way on a
-//     node, its events wait for the end of it.
-// An answer that reveals a change of others invalidates at once, before the new state is remembered:
-// else the event that follows would look like our own, and stale pages would stay.
-// Two writers inside one system call's time on the same file are told apart by size only.
+// Theory of operation. Every folder that the guest knows is watched before the first answer about
+// what is in it, so the guest may keep answers for as long as it likes: whatever others change is
+// told to it. What we change ourselves, for the guest, raises the same host events, and those must
+// not be told.
+//   - Names: before a call that makes or removes a name, its event is *expected*; the event takes
+//   the
+//     expectation back. A call that failed takes it back itself, and if an event of somebody else's
+//     has taken it meanwhile, then that one is acted on now.
+//   - Contents and attributes: each node keeps the size and times that the guest was last told or
+//   we left
+//     behind. An event after which they still hold is our own. While a change of ours is under way
+//     on a node, its events wait for the end of it.
+// An answer that reveals a change of others invalidates at once, before the new state is
+// remembered: else the event that follows would look like our own, and stale pages would stay. Two
+// writers inside one system call's time on the same file are told apart by size only.
 #pragma once
 
 #include <chrono>
@@ -39,8 +42,8 @@ public:
     Coherence(const Coherence&) = delete;
     Coherence& operator=(const Coherence&) = delete;
 
-    // Waits until every host event that has been raised by now is dealt with. The caller does not hold
-    // Share::mutex.
+    // Waits until every host event that has been raised by now is dealt with. The caller does not
+    // hold Share::mutex.
     void settle();
 
     // All of these: the caller holds Share::mutex.
@@ -92,7 +95,7 @@ private:
     std::map<std::tuple<std::uint64_t, std::string, What>, int> m_expected;
     std::condition_variable m_changeEnded;
     std::condition_variable m_roundEnded;
-    std::uint64_t m_rounds = 0;  // Of reading and dealing with events.
+    std::uint64_t m_rounds = 0;                           // Of reading and dealing with events.
     std::unique_lock<std::mutex>* m_eventLock = nullptr;  // Of the event being handled.
     struct Move {
         std::uint32_t cookie;

@@ -63,8 +63,10 @@ Dispatcher::Outcome Dispatcher::setattr(Call& call)
     if (in.valid & fuse::SetSize) changes.size = in.size;
     changes.accessedNow = (in.valid & fuse::SetAtimeNow) != 0;
     changes.modifiedNow = (in.valid & fuse::SetMtimeNow) != 0;
-    if (in.valid & fuse::SetAtime) changes.accessed = FileTime{static_cast<std::int64_t>(in.atime), in.atimensec};
-    if (in.valid & fuse::SetMtime) changes.modified = FileTime{static_cast<std::int64_t>(in.mtime), in.mtimensec};
+    if (in.valid & fuse::SetAtime)
+        changes.accessed = FileTime{static_cast<std::int64_t>(in.atime), in.atimensec};
+    if (in.valid & fuse::SetMtime)
+        changes.modified = FileTime{static_cast<std::int64_t>(in.mtime), in.mtimensec};
     changes.dropSetIds = (in.valid & fuse::KillSuidgid) != 0;
 
     {
@@ -108,7 +110,8 @@ Dispatcher::Outcome Dispatcher::write(Call& call)
     if (count && (in.writeFlags & fuse::kWriteKillSuidgid)) {
         FileChanges changes;
         changes.dropSetIds = true;
-        if (auto dropped = m_share.tree.change(*data, changes); !dropped) count = refuse(dropped.error());
+        if (auto dropped = m_share.tree.change(*data, changes); !dropped)
+            count = refuse(dropped.error());
     }
     end(call.header.nodeid);
     if (!count) return refuse(count.error());
@@ -187,7 +190,8 @@ public:
 
     void add(const DirectoryEntry& entry, const fuse::EntryOut& known)
     {
-        fuse::Dirent dirent{entry.inode, entry.cursor, static_cast<std::uint32_t>(entry.name.size()), entry.type >> 12};
+        fuse::Dirent dirent{entry.inode, entry.cursor,
+                            static_cast<std::uint32_t>(entry.name.size()), entry.type >> 12};
         std::byte* at = m_buffer.data() + m_used;
         std::memset(at, 0, bytesOf(entry.name));
         m_used += bytesOf(entry.name);
@@ -204,7 +208,8 @@ public:
 private:
     std::size_t bytesOf(std::string_view name) const
     {
-        return fuse::padded((m_plus ? sizeof(fuse::Direntplus) : sizeof(fuse::Dirent)) + name.size());
+        return fuse::padded((m_plus ? sizeof(fuse::Direntplus) : sizeof(fuse::Dirent)) +
+                            name.size());
     }
 
     std::vector<std::byte>& m_buffer;
@@ -213,7 +218,10 @@ private:
     std::size_t m_used = 0;
 };
 
-bool isDot(std::string_view name) { return name == "." || name == ".."; }
+bool isDot(std::string_view name)
+{
+    return name == "." || name == "..";
+}
 
 }  // namespace
 
@@ -235,7 +243,8 @@ Dispatcher::Outcome Dispatcher::readdir(Call& call, bool plus)
         if (!listing.fits(entry.name)) return false;
         fuse::EntryOut known{};  // Node 0: nothing is told but the name.
         if (plus && !isDot(entry.name)) {
-            if (auto found = entryOf({call.header.nodeid, directory, std::string(entry.name)})) known = *found;
+            if (auto found = entryOf({call.header.nodeid, directory, std::string(entry.name)}))
+                known = *found;
         }
         listing.add(entry, known);
         return true;
@@ -283,7 +292,8 @@ Dispatcher::Outcome Dispatcher::getxattr(Call& call, bool names)
     if (!call.body.good()) return refuse(call.body.error());
     auto file = handleOf(call.header.nodeid);
     if (!file) return refuse(names ? Errno::NotSupported : file.error());
-    TRY(auto value, names ? m_share.tree.attributeNames(**file) : m_share.tree.attribute(**file, name));
+    TRY(auto value,
+        names ? m_share.tree.attributeNames(**file) : m_share.tree.attribute(**file, name));
     if (in.size == 0) {  // Asks how much room it needs.
         call.replyValue(fuse::GetxattrOut{static_cast<std::uint32_t>(value.size()), 0});
         return {};

@@ -1,7 +1,7 @@
-// The injector's own requests: answered so that the guest's kernel raises the event, without a hand on
-// the disk. Nothing here may be remembered by the kernel, so every answer is valid for no time at all.
+// The injector's own requests: answered so that the guest's kernel raises the event, without a hand
+// on the disk. Nothing here may be remembered by the kernel, so every answer is valid for no time
+// at all.
 #include "wsl-bridge/files/dispatcher.h"
-
 
 #include "shared/core/error.h"
 
@@ -23,8 +23,10 @@ bool changesNothing(Opcode opcode)
         case Opcode::Flush:
         case Opcode::Getxattr:
         case Opcode::Access:
-        case Opcode::Statfs: return true;
-        default: return false;
+        case Opcode::Statfs:
+            return true;
+        default:
+            return false;
     }
 }
 
@@ -33,7 +35,8 @@ bool changesNothing(Opcode opcode)
 bool Dispatcher::routeInjected(Call& call)
 {
     if (call.header.uid != 0 || call.header.gid != fuse::kInjectorGid) return false;
-    if (auto order = m_outbox.current(call.header.pid); order && answerInjected(call, *order)) return true;
+    if (auto order = m_outbox.current(call.header.pid); order && answerInjected(call, *order))
+        return true;
     if (changesNothing(call.header.opcode)) return false;
     // Too late, or not what was asked for: an event is lost, and no file.
     call.error(Errno::NotPermitted);
@@ -44,10 +47,12 @@ bool Dispatcher::answerInjected(Call& call, const InjectionOrder& order)
 {
     bool isTarget = order.directory == call.header.nodeid;
     switch (call.header.opcode) {
-        case Opcode::Lookup: return lookupInjected(call, order);
+        case Opcode::Lookup:
+            return lookupInjected(call, order);
         case Opcode::Mknod:
         case Opcode::Mkdir:
-        case Opcode::Symlink: return order.what == Injection::Create && isTarget && makeInjected(call, order);
+        case Opcode::Symlink:
+            return order.what == Injection::Create && isTarget && makeInjected(call, order);
         case Opcode::Unlink:
         case Opcode::Rmdir:
             if (order.what != Injection::Delete || !isTarget) return false;
@@ -70,7 +75,8 @@ bool Dispatcher::answerInjected(Call& call, const InjectionOrder& order)
             call.replyValue(out);
             return true;
         }
-        default: return false;
+        default:
+            return false;
     }
 }
 
@@ -92,7 +98,8 @@ bool Dispatcher::lookupInjected(Call& call, const InjectionOrder& order)
     auto name = call.body.name();
     if (!call.body.good()) return false;
     bool isSource = call.header.nodeid == order.directory && name == order.name;
-    bool isTarget = order.what == Injection::Rename && call.header.nodeid == order.newDirectory && name == order.newName;
+    bool isTarget = order.what == Injection::Rename && call.header.nodeid == order.newDirectory &&
+                    name == order.newName;
     bool isAboutContents = order.what == Injection::Modify || order.what == Injection::Attrib;
     if (isAboutContents || (!isSource && !isTarget)) {
         call.body = fuse::Body(std::as_bytes(std::span(name.data(), name.size() + 1)));

@@ -13,7 +13,8 @@ using What = HostEvent::What;
 // While it lives, the events of a folder's files wait: what we make there is not in the table yet.
 class Dispatcher::NameChange {
 public:
-    NameChange(Dispatcher& dispatcher, std::uint64_t directory) : m_dispatcher(dispatcher), m_directory(directory)
+    NameChange(Dispatcher& dispatcher, std::uint64_t directory)
+        : m_dispatcher(dispatcher), m_directory(directory)
     {
         std::lock_guard lock(m_dispatcher.m_share.mutex);
         Node* node = m_dispatcher.m_share.nodes.find(directory);
@@ -108,12 +109,14 @@ Dispatcher::Outcome Dispatcher::lookupVirtual(Call& call, std::string_view name)
     return {};
 }
 
-Dispatcher::Outcome Dispatcher::once(Call& call, const Identity& before, const std::function<Outcome()>& act,
+Dispatcher::Outcome Dispatcher::once(Call& call, const Identity& before,
+                                     const std::function<Outcome()>& act,
                                      const std::function<bool()>& alreadyDone)
 {
     if (call.resent) {
         if (auto intent = m_share.intents.find(call.unique)) {
-            if (intent->finished && intent->error != 0) return refuse(static_cast<Errno>(intent->error));
+            if (intent->finished && intent->error != 0)
+                return refuse(static_cast<Errno>(intent->error));
             if (intent->finished || alreadyDone()) return {};
         }
     }
@@ -123,26 +126,30 @@ Dispatcher::Outcome Dispatcher::once(Call& call, const Identity& before, const s
     return outcome;
 }
 
-Dispatcher::Outcome Dispatcher::makeOnce(Call& call, const At& where, const std::function<Outcome()>& act)
+Dispatcher::Outcome Dispatcher::makeOnce(Call& call, const At& where,
+                                         const std::function<Outcome()>& act)
 {
     auto alreadyDone = [&] {
         // Begun where nothing stood: what stands there now is what we made.
         auto intent = m_share.intents.find(call.unique);
         return intent && intent->before == Identity{} && identityAt(where) != Identity{};
     };
-    return once(call, identityAt(where), [&]() -> Outcome {
-        {
-            std::lock_guard lock(m_share.mutex);
-            TRY(Node * parent, nodeOf(where.parent));
-            m_coherence.expect(*parent, where.name, What::Created);
-        }
-        auto outcome = act();
-        if (!outcome) {
-            std::lock_guard lock(m_share.mutex);
-            m_coherence.unexpect(where.parent, where.name, What::Created);
-        }
-        return outcome;
-    }, alreadyDone);
+    return once(
+        call, identityAt(where),
+        [&]() -> Outcome {
+            {
+                std::lock_guard lock(m_share.mutex);
+                TRY(Node * parent, nodeOf(where.parent));
+                m_coherence.expect(*parent, where.name, What::Created);
+            }
+            auto outcome = act();
+            if (!outcome) {
+                std::lock_guard lock(m_share.mutex);
+                m_coherence.unexpect(where.parent, where.name, What::Created);
+            }
+            return outcome;
+        },
+        alreadyDone);
 }
 
 Dispatcher::Outcome Dispatcher::make(Call& call)
@@ -168,14 +175,17 @@ Dispatcher::Outcome Dispatcher::make(Call& call)
     TRY(auto where, at(call.header.nodeid, name));
     auto make = [&]() -> Outcome {
         switch (what.mode & fuse::kTypeMask) {
-            case fuse::kTypeDirectory: return m_share.tree.makeDirectory(*where.directory, name, what);
-            case fuse::kTypeSymlink: return m_share.tree.makeSymlink(*where.directory, name, target, what);
+            case fuse::kTypeDirectory:
+                return m_share.tree.makeDirectory(*where.directory, name, what);
+            case fuse::kTypeSymlink:
+                return m_share.tree.makeSymlink(*where.directory, name, target, what);
             case fuse::kTypeRegular:
             case 0:
                 what.mode |= fuse::kTypeRegular;
                 TRY_VOID(m_share.tree.makeRegular(*where.directory, name, what));
                 return {};
-            default: return m_share.tree.makeSpecial(*where.directory, name, what);
+            default:
+                return m_share.tree.makeSpecial(*where.directory, name, what);
         }
     };
     NameChange change(*this, where.parent);
@@ -210,7 +220,8 @@ Dispatcher::Outcome Dispatcher::create(Call& call)
         std::lock_guard lock(m_share.mutex);
         Node* node = m_share.nodes.find(entry.nodeid);
         auto facts = m_share.tree.facts(*data);
-        if (node && facts && facts->identity == node->identity) m_share.nodes.keepData(*node, std::move(data));
+        if (node && facts && facts->identity == node->identity)
+            m_share.nodes.keepData(*node, std::move(data));
     }
     struct {
         fuse::EntryOut entry;
@@ -228,7 +239,8 @@ Dispatcher::Outcome Dispatcher::link(Call& call)
     TRY(auto file, begin(in.oldnodeid, false));
     auto linked = [&]() -> Outcome {
         TRY(auto where, at(call.header.nodeid, name));
-        TRY_VOID(makeOnce(call, where, [&] { return m_share.tree.makeLink(*file, *where.directory, name); }));
+        TRY_VOID(makeOnce(call, where,
+                          [&] { return m_share.tree.makeLink(*file, *where.directory, name); }));
         TRY(auto entry, entryOf(where));
         call.replyValue(entry);
         return {};
@@ -304,7 +316,8 @@ Dispatcher::Outcome Dispatcher::rename(Call& call, bool hasFlags)
     auto act = [&]() -> Outcome {
         {
             std::lock_guard lock(m_share.mutex);
-            if (Node* known = m_share.nodes.childOf(to.parent, newName); known && !exchange && !known->isDirectory()) {
+            if (Node* known = m_share.nodes.childOf(to.parent, newName);
+                known && !exchange && !known->isDirectory()) {
                 m_share.nodes.pin(*known);
             }
             for (auto [where, what] : events) {
@@ -316,7 +329,8 @@ Dispatcher::Outcome Dispatcher::rename(Call& call, bool hasFlags)
         // Two names of one file: nothing happens, and nothing is heard of it.
         if (!outcome || (moved == replaced && !exchange)) {
             std::lock_guard lock(m_share.mutex);
-            for (auto [where, what] : events) m_coherence.unexpect(where->parent, where->name, what);
+            for (auto [where, what] : events)
+                m_coherence.unexpect(where->parent, where->name, what);
         }
         return outcome;
     };

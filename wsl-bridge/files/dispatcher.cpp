@@ -10,12 +10,12 @@ using fuse::Opcode;
 
 namespace {
 
-// What we use where the guest's kernel has it. Left off on purpose: WRITEBACK_CACHE (the kernel would
-// never again accept the host's sizes and times), the lock flags (locks that the kernel keeps are right
-// between containers and outlive us), ATOMIC_O_TRUNC (there is no open to truncate at), EXPLICIT_INVAL_DATA
-// (an answer with a new size would leave the zeros behind the old end in the guest's last page until
-// our invalidation comes: `tail -f` read them), AUTO_INVAL_DATA (every write of the guest's own would
-// cost it its pages).
+// What we use where the guest's kernel has it. Left off on purpose: WRITEBACK_CACHE (the kernel
+// would never again accept the host's sizes and times), the lock flags (locks that the kernel keeps
+// are right between containers and outlive us), ATOMIC_O_TRUNC (there is no open to truncate at),
+// EXPLICIT_INVAL_DATA (an answer with a new size would leave the zeros behind the old end in the
+// guest's last page until our invalidation comes: `tail -f` read them), AUTO_INVAL_DATA (every
+// write of the guest's own would cost it its pages).
 constexpr std::uint64_t kWanted =
     fuse::AsyncRead | fuse::BigWrites | fuse::DontMask | fuse::DoReaddirplus | fuse::AsyncDio |
     fuse::NoOpenSupport | fuse::ParallelDirops | fuse::MaxPages | fuse::CacheSymlinks |
@@ -85,10 +85,16 @@ void Dispatcher::handle(fuse::Bytes message, std::vector<std::byte>& scratch, co
             if (body.good()) forget(header.nodeid, in.nlookup);
             return;
         }
-        case Opcode::Interrupt: return;  // Every call ends by itself.
-        default: break;
+        case Opcode::Interrupt:
+            return;  // Every call ends by itself.
+        default:
+            break;
     }
-    Call call{header, fuse::Body(request->body), scratch, send, (header.unique & fuse::kResentBit) != 0,
+    Call call{header,
+              fuse::Body(request->body),
+              scratch,
+              send,
+              (header.unique & fuse::kResentBit) != 0,
               header.unique & ~fuse::kResentBit};
     if (header.opcode == Opcode::BatchForget) return batchForget(call);
     if (header.opcode == Opcode::InjectorReady) {
@@ -115,40 +121,68 @@ void Dispatcher::handle(fuse::Bytes message, std::vector<std::byte>& scratch, co
 Dispatcher::Outcome Dispatcher::route(Call& call)
 {
     switch (call.header.opcode) {
-        case Opcode::Init: return init(call);
-        case Opcode::Lookup: return lookup(call);
-        case Opcode::Getattr: return getattr(call);
-        case Opcode::Setattr: return setattr(call);
-        case Opcode::Readlink: return readlink(call);
+        case Opcode::Init:
+            return init(call);
+        case Opcode::Lookup:
+            return lookup(call);
+        case Opcode::Getattr:
+            return getattr(call);
+        case Opcode::Setattr:
+            return setattr(call);
+        case Opcode::Readlink:
+            return readlink(call);
         case Opcode::Symlink:
         case Opcode::Mknod:
-        case Opcode::Mkdir: return make(call);
-        case Opcode::Unlink: return remove(call, false);
-        case Opcode::Rmdir: return remove(call, true);
-        case Opcode::Rename: return rename(call, false);
-        case Opcode::Rename2: return rename(call, true);
-        case Opcode::Link: return link(call);
-        case Opcode::Read: return read(call);
-        case Opcode::Write: return write(call);
-        case Opcode::Statfs: return statfs(call);
-        case Opcode::Fsync: return sync(call);
-        case Opcode::Fsyncdir: return sync(call);
-        case Opcode::Setxattr: return setxattr(call);
-        case Opcode::Getxattr: return getxattr(call, false);
-        case Opcode::Listxattr: return getxattr(call, true);
-        case Opcode::Removexattr: return removexattr(call);
-        case Opcode::Readdir: return readdir(call, false);
-        case Opcode::Readdirplus: return readdir(call, true);
-        case Opcode::Create: return create(call);
-        case Opcode::Fallocate: return allocate(call);
-        case Opcode::Lseek: return seek(call);
+        case Opcode::Mkdir:
+            return make(call);
+        case Opcode::Unlink:
+            return remove(call, false);
+        case Opcode::Rmdir:
+            return remove(call, true);
+        case Opcode::Rename:
+            return rename(call, false);
+        case Opcode::Rename2:
+            return rename(call, true);
+        case Opcode::Link:
+            return link(call);
+        case Opcode::Read:
+            return read(call);
+        case Opcode::Write:
+            return write(call);
+        case Opcode::Statfs:
+            return statfs(call);
+        case Opcode::Fsync:
+            return sync(call);
+        case Opcode::Fsyncdir:
+            return sync(call);
+        case Opcode::Setxattr:
+            return setxattr(call);
+        case Opcode::Getxattr:
+            return getxattr(call, false);
+        case Opcode::Listxattr:
+            return getxattr(call, true);
+        case Opcode::Removexattr:
+            return removexattr(call);
+        case Opcode::Readdir:
+            return readdir(call, false);
+        case Opcode::Readdirplus:
+            return readdir(call, true);
+        case Opcode::Create:
+            return create(call);
+        case Opcode::Fallocate:
+            return allocate(call);
+        case Opcode::Lseek:
+            return seek(call);
         case Opcode::Release:
         case Opcode::Releasedir:
-        case Opcode::Destroy: call.reply(); return {};
-        // OPEN and OPENDIR: zero-message opens. FLUSH, ACCESS: nothing to do, as there are no open files
-        // and the kernel checks permissions. COPY_FILE_RANGE: the kernel then copies by itself. And all
-        // that we do not know. The kernel asks none of them twice.
-        default: return refuse(Errno::NotImplemented);
+        case Opcode::Destroy:
+            call.reply();
+            return {};
+        // OPEN and OPENDIR: zero-message opens. FLUSH, ACCESS: nothing to do, as there are no open
+        // files and the kernel checks permissions. COPY_FILE_RANGE: the kernel then copies by
+        // itself. And all that we do not know. The kernel asks none of them twice.
+        default:
+            return refuse(Errno::NotImplemented);
     }
 }
 
@@ -159,8 +193,9 @@ Dispatcher::Outcome Dispatcher::init(Call& call)
     if (given.size() < fuse::kShortInitInBytes) return refuse(Errno::Invalid);
     std::memcpy(&in, given.data(), given.size());
     if (in.major != fuse::kMajor || in.minor < kMinMinor) {
-        log::error("files: the machine's kernel speaks FUSE {}.{}; {}.{} (Linux 5.4) or newer is needed", in.major,
-                   in.minor, fuse::kMajor, kMinMinor);
+        log::error(
+            "files: the machine's kernel speaks FUSE {}.{}; {}.{} (Linux 5.4) or newer is needed",
+            in.major, in.minor, fuse::kMajor, kMinMinor);
         return refuse(Errno::NotSupported);
     }
     std::uint64_t offered = in.flags;
@@ -219,7 +254,8 @@ fuse::EntryOut Dispatcher::fillEntry(Node& node, const FileFacts& facts, const N
 {
     m_coherence.told(node, facts);
     m_share.nodes.countLookup(node);
-    // A watch in a container makes no request in the folder it watches: be ready as soon as it is known.
+    // A watch in a container makes no request in the folder it watches: be ready as soon as it is
+    // known.
     if (node.isDirectory() || node.anchor) m_coherence.watch(node);
     fuse::EntryOut out{};
     out.nodeid = node.id;

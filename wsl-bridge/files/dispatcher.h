@@ -1,10 +1,11 @@
 // Answers the guest kernel's FUSE requests from the host's files.
 //
-// Theory of operation. A request is taken apart without trust (shared/fuse/request.h), its node looked up
-// under the share's lock, and the call on the host made without it. There are no open files in the
-// protocol: OPEN and OPENDIR are answered ENOSYS, the kernel remembers that after the first of each, and
-// every other request names a node. The kernel checks permissions (`default_permissions`) with what it is
-// told here; a new file is given to the user named in the request's header.
+// Theory of operation. A request is taken apart without trust (shared/fuse/request.h), its node
+// looked up under the share's lock, and the call on the host made without it. There are no open
+// files in the protocol: OPEN and OPENDIR are answered ENOSYS, the kernel remembers that after the
+// first of each, and every other request names a node. The kernel checks permissions
+// (`default_permissions`) with what it is told here; a new file is given to the user named in the
+// request's header.
 //
 // Requests that come a second time (shared/fuse/wire.h, kResentBit) are answered by Intents.
 #pragma once

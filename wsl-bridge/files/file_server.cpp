@@ -24,10 +24,14 @@ constexpr int kThreads = 4;  // As many requests may wait for a slow disk at a t
 class Session {
 public:
     using Ended = std::function<void()>;
-    Session(std::unique_ptr<Session> before, Descriptor stream, const FileTree& tree, Dispatcher& dispatcher,
-            Outbox& outbox, Ended ended)
-        : m_before(std::move(before)), m_stream(std::make_shared<fuse::MessageStream>(std::move(stream))),
-          m_tree(tree), m_dispatcher(dispatcher), m_outbox(outbox), m_ended(std::move(ended)),
+    Session(std::unique_ptr<Session> before, Descriptor stream, const FileTree& tree,
+            Dispatcher& dispatcher, Outbox& outbox, Ended ended)
+        : m_before(std::move(before)),
+          m_stream(std::make_shared<fuse::MessageStream>(std::move(stream))),
+          m_tree(tree),
+          m_dispatcher(dispatcher),
+          m_outbox(outbox),
+          m_ended(std::move(ended)),
           m_first([this] { run(); })
     {
     }
@@ -66,7 +70,9 @@ private:
         std::vector<std::byte> message;
         std::vector<std::byte> scratch;
         while (m_stream->read(message)) {
-            m_dispatcher.handle(message, scratch, [this](std::span<const fuse::Bytes> parts) { m_stream->write(parts); });
+            m_dispatcher.handle(message, scratch, [this](std::span<const fuse::Bytes> parts) {
+                m_stream->write(parts);
+            });
         }
         m_stream->shutdown();  // Bytes that are no messages end it for all.
     }
@@ -83,16 +89,22 @@ private:
 
 class HostFileServer final : public FileServer {
 public:
-    HostFileServer(FileServerOptions options, std::unique_ptr<FileTree> tree, std::unique_ptr<NodeStore> store,
-                   std::unique_ptr<Intents> intents, Grants grants, std::unique_ptr<HostWatcher> watcher)
-        : m_options(std::move(options)), m_tree(std::move(tree)), m_store(std::move(store)),
+    HostFileServer(FileServerOptions options, std::unique_ptr<FileTree> tree,
+                   std::unique_ptr<NodeStore> store, std::unique_ptr<Intents> intents,
+                   Grants grants, std::unique_ptr<HostWatcher> watcher)
+        : m_options(std::move(options)),
+          m_tree(std::move(tree)),
+          m_store(std::move(store)),
           m_intents(std::move(intents)),
-          m_share{*m_tree, *m_store, *m_intents, {}, {*m_tree, *m_store, maxOpenFiles() / 4}, std::move(grants), {}},
+          m_share{
+              *m_tree,           *m_store, *m_intents, {}, {*m_tree, *m_store, maxOpenFiles() / 4},
+              std::move(grants), {}},
           m_outbox([this](Outbox& outbox) {
               std::lock_guard lock(m_share.mutex);
               m_coherence.tellAll(outbox);
           }),
-          m_coherence(m_share, m_outbox, std::move(watcher)), m_dispatcher(m_share, m_coherence, m_outbox)
+          m_coherence(m_share, m_outbox, std::move(watcher)),
+          m_dispatcher(m_share, m_coherence, m_outbox)
     {
         resume();
     }
@@ -111,8 +123,8 @@ public:
     FileServerStatistics statistics() const override
     {
         std::lock_guard lock(m_share.mutex);
-        return {m_dispatcher.served(), m_outbox.sent(), m_share.nodes.size(), m_share.nodes.folders(),
-                m_share.grants.all().size()};
+        return {m_dispatcher.served(), m_outbox.sent(), m_share.nodes.size(),
+                m_share.nodes.folders(), m_share.grants.all().size()};
     }
 
 private:
@@ -156,17 +168,20 @@ Result<> HostFileServer::grant(const std::filesystem::path& hostPath)
     std::string path = hostPath.lexically_normal().string();
     while (path.size() > 1 && path.ends_with('/')) path.pop_back();
     if (!hostPath.is_absolute()) {
-        return fail(Code::InvalidArgument, fmt::format("share {}: not an absolute path", hostPath.string()));
+        return fail(Code::InvalidArgument,
+                    fmt::format("share {}: not an absolute path", hostPath.string()));
     }
     if (path == "/") {
-        return fail(Code::InvalidArgument, "share /: the whole host can't be shared; name a folder of it");
+        return fail(Code::InvalidArgument,
+                    "share /: the whole host can't be shared; name a folder of it");
     }
     auto opened = m_tree->open(path);
     if (!opened && opened.error() == Errno::Loop) {
         std::error_code error;
         auto real = std::filesystem::canonical(path, error);
         return fail(Code::InvalidArgument,
-                    fmt::format("share {}: a symbolic link is on the way; share {} instead", path, real.string()));
+                    fmt::format("share {}: a symbolic link is on the way; share {} instead", path,
+                                real.string()));
     }
     if (!opened) return failErrno(fmt::format("share {}", path), static_cast<int>(opened.error()));
     std::lock_guard lock(m_share.mutex);
@@ -175,8 +190,8 @@ Result<> HostFileServer::grant(const std::filesystem::path& hostPath)
     return {};
 }
 
-// Nodes that were bare ancestors and now are granted, or lie in what is granted, become real under the
-// ids that the guest knows, so that what it has mounted on them stays.
+// Nodes that were bare ancestors and now are granted, or lie in what is granted, become real under
+// the ids that the guest knows, so that what it has mounted on them stays.
 void HostFileServer::materialize(const std::string& granted)
 {
     std::vector<Node*> real;
@@ -198,13 +213,14 @@ void HostFileServer::materialize(const std::string& granted)
 Result<> HostFileServer::attach(std::uint32_t channel, Descriptor stream)
 {
     if (channel >= fuse::kChannels) {
-        return fail(Code::InvalidArgument, fmt::format("share channel {}: there are {}", channel, fuse::kChannels));
+        return fail(Code::InvalidArgument,
+                    fmt::format("share channel {}: there are {}", channel, fuse::kChannels));
     }
     std::lock_guard lock(m_sessionMutex);
     auto before = std::move(m_session);
     if (before) before->stop();
-    m_session = std::make_unique<Session>(std::move(before), std::move(stream), *m_tree, m_dispatcher, m_outbox,
-                                          [this, channel] {
+    m_session = std::make_unique<Session>(std::move(before), std::move(stream), *m_tree,
+                                          m_dispatcher, m_outbox, [this, channel] {
                                               if (m_options.ended) m_options.ended(channel);
                                           });
     return {};
@@ -217,7 +233,8 @@ Result<std::unique_ptr<FileServer>> startFileServer(FileServerOptions options)
     std::error_code error;
     std::filesystem::create_directories(options.stateDir, error);
     if (error) {
-        return fail(Code::Unavailable, fmt::format("make {}: {}", options.stateDir.string(), error.message()));
+        return fail(Code::Unavailable,
+                    fmt::format("make {}: {}", options.stateDir.string(), error.message()));
     }
     std::filesystem::permissions(options.stateDir, std::filesystem::perms::owner_all, error);
     raiseOpenFileLimit();
@@ -225,8 +242,9 @@ Result<std::unique_ptr<FileServer>> startFileServer(FileServerOptions options)
     TRY(auto intents, Intents::open(options.stateDir / "intents"));
     TRY(auto grants, Grants::load(options.stateDir / "grants"));
     TRY(auto watcher, hostWatcher());
-    return std::make_unique<HostFileServer>(std::move(options), hostFileTree(), std::move(store), std::move(intents),
-                                            std::move(grants), std::move(watcher));
+    return std::make_unique<HostFileServer>(std::move(options), hostFileTree(), std::move(store),
+                                            std::move(intents), std::move(grants),
+                                            std::move(watcher));
 }
 
 }  // namespace slipway

@@ -81,16 +81,17 @@ struct DirectoryEntry {
     std::uint64_t cursor = 0;  // Where the listing goes on after this entry.
 };
 
-// Every call blocks and may come from any thread. No name is ever looked up but as a single component
-// below a handle, and no symbolic link is ever followed, so nothing outside what was opened by open()
-// can be reached, whatever others do to the tree meanwhile.
+// Every call blocks and may come from any thread. No name is ever looked up but as a single
+// component below a handle, and no symbolic link is ever followed, so nothing outside what was
+// opened by open() can be reached, whatever others do to the tree meanwhile.
 class FileTree {
 public:
     virtual ~FileTree() = default;
 
     // A place to begin at: an absolute path with no symbolic link in it.
     virtual FuseResult<HandlePtr> open(const std::filesystem::path& path) const = 0;
-    virtual FuseResult<HandlePtr> openChild(const Handle& directory, std::string_view name) const = 0;
+    virtual FuseResult<HandlePtr> openChild(const Handle& directory,
+                                            std::string_view name) const = 0;
 
     virtual FuseResult<FileFacts> facts(const Handle& file) const = 0;
     virtual FuseResult<FileFacts> factsOfChild(const Handle& directory,
@@ -143,18 +144,20 @@ public:
     virtual FuseResult<> setAttribute(const Handle& file, std::string_view name,
                                       std::span<const std::byte> value,
                                       std::uint32_t flags) const = 0;
-    virtual FuseResult<std::string> attributeNames(const Handle& file) const = 0;  // Zero-ended each.
+    virtual FuseResult<std::string> attributeNames(
+        const Handle& file) const = 0;  // Zero-ended each.
     virtual FuseResult<> removeAttribute(const Handle& file, std::string_view name) const = 0;
 
-    // For the calling thread, once, before its first make…(): the umask is a thread's own from then on.
+    // For the calling thread, once, before its first make…(): the umask is a thread's own from then
+    // on.
     virtual Result<> prepareThread() const = 0;
 };
 
 // Of the host we run on.
 std::unique_ptr<FileTree> hostFileTree();
 
-// Watches what the guest knows. A watch tells of a directory's own attributes and of its entries, or of
-// a single file. Told by wait() on one thread; everything else from any.
+// Watches what the guest knows. A watch tells of a directory's own attributes and of its entries,
+// or of a single file. Told by wait() on one thread; everything else from any.
 struct HostEvent {
     enum class What { Created, Deleted, MovedFrom, MovedTo, Modified, Attributes, Gone, Overflow };
     What what = What::Overflow;

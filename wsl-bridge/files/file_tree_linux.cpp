@@ -1,14 +1,14 @@
-// Theory of operation. A Handle is an O_PATH descriptor, or one opened for data. A name is looked up with
-// openat2 as one component below a handle (RESOLVE_BENEATH, no symbolic and no magic links), so neither a
-// link nor a rename on the host leads out. O_PATH opens nothing: no device is started, no fifo waits, no
-// permission is needed. What needs a real descriptor is opened anew through /proc/self/fd once facts()
-// has shown a regular file or a directory.
+// Theory of operation. A Handle is an O_PATH descriptor, or one opened for data. A name is looked
+// up with openat2 as one component below a handle (RESOLVE_BENEATH, no symbolic and no magic
+// links), so neither a link nor a rename on the host leads out. O_PATH opens nothing: no device is
+// started, no fifo waits, no permission is needed. What needs a real descriptor is opened anew
+// through /proc/self/fd once facts() has shown a regular file or a directory.
 //
-// Ownership. As root a new file is handed to the container user that made it, as the kernel would have
-// done: the folder's group where it is set-gid. Special bits come after the change of owner, as that
-// clears them, and so that no file is ever root's and set-uid for a moment. As an ordinary user nothing
-// can be handed over; the user's own files are then shown as root's, as in a rootless machine the user
-// *is* root, and everybody else's as nobody's.
+// Ownership. As root a new file is handed to the container user that made it, as the kernel would
+// have done: the folder's group where it is set-gid. Special bits come after the change of owner,
+// as that clears them, and so that no file is ever root's and set-uid for a moment. As an ordinary
+// user nothing can be handed over; the user's own files are then shown as root's, as in a rootless
+// machine the user *is* root, and everybody else's as nobody's.
 #include "wsl-bridge/files/file_tree.h"
 
 #include <array>
@@ -39,7 +39,10 @@ namespace {
 constexpr std::uint32_t kNobody = 65534;
 constexpr std::uint64_t kNanoPerSecond = 1'000'000'000;
 
-tl::unexpected<Errno> failed() { return refuse(static_cast<Errno>(errno)); }
+tl::unexpected<Errno> failed()
+{
+    return refuse(static_cast<Errno>(errno));
+}
 
 FuseResult<> done(int outcome)
 {
@@ -47,10 +50,16 @@ FuseResult<> done(int outcome)
     return {};
 }
 
-HandlePtr hold(int fd) { return std::make_shared<LinuxHandle>(Descriptor(fd)); }
+HandlePtr hold(int fd)
+{
+    return std::make_shared<LinuxHandle>(Descriptor(fd));
+}
 
 // A path that leads to the file a descriptor holds, for calls that take no O_PATH descriptor.
-std::string magicPath(const Handle& handle) { return fmt::format("/proc/self/fd/{}", fdOf(handle)); }
+std::string magicPath(const Handle& handle)
+{
+    return fmt::format("/proc/self/fd/{}", fdOf(handle));
+}
 
 int openBeneath(int directory, const char* path, std::uint64_t flags, std::uint64_t resolve,
                 std::uint64_t mode = 0)
@@ -65,7 +74,10 @@ int openBeneath(int directory, const char* path, std::uint64_t flags, std::uint6
     }
 }
 
-FileTime timeOf(const statx_timestamp& time) { return {time.tv_sec, time.tv_nsec}; }
+FileTime timeOf(const statx_timestamp& time)
+{
+    return {time.tv_sec, time.tv_nsec};
+}
 
 // linux/kdev_t.h, new_encode_dev.
 std::uint32_t encodeDevice(std::uint32_t major, std::uint32_t minor)
@@ -95,7 +107,8 @@ public:
         return factsAt(fdOf(file), "", AT_EMPTY_PATH);
     }
 
-    FuseResult<FileFacts> factsOfChild(const Handle& directory, std::string_view name) const override
+    FuseResult<FileFacts> factsOfChild(const Handle& directory,
+                                       std::string_view name) const override
     {
         return factsAt(fdOf(directory), std::string(name).c_str(), 0);
     }
@@ -104,7 +117,8 @@ public:
     {
         auto known = facts(file);
         if (!known) return refuse(known.error());
-        if ((known->mode & fuse::kTypeMask) == fuse::kTypeDirectory) return refuse(Errno::IsDirectory);
+        if ((known->mode & fuse::kTypeMask) == fuse::kTypeDirectory)
+            return refuse(Errno::IsDirectory);
         if ((known->mode & fuse::kTypeMask) != fuse::kTypeRegular) return refuse(Errno::Invalid);
         int access = forWriting ? O_RDWR : O_RDONLY;
         int fd = ::open(magicPath(file).c_str(), access | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -194,14 +208,15 @@ public:
                              const NewFile& what) const override
     {
         auto type = what.mode & fuse::kTypeMask;
-        // A device node that a container made would be a real one on the host. An overlay's whiteout
-        // (a character device 0:0) opens nothing.
+        // A device node that a container made would be a real one on the host. An overlay's
+        // whiteout (a character device 0:0) opens nothing.
         bool whiteout = type == fuse::kTypeCharacter && what.deviceNumber == 0;
         if (type != fuse::kTypeFifo && type != fuse::kTypeSocket && !whiteout) {
             return refuse(Errno::NotPermitted);
         }
         ::umask(what.umask & 0777);
-        if (::mknodat(fdOf(directory), std::string(name).c_str(), type | (what.mode & 0777), 0) != 0) {
+        if (::mknodat(fdOf(directory), std::string(name).c_str(), type | (what.mode & 0777), 0) !=
+            0) {
             return failed();
         }
         return giveChild(directory, name, what);
@@ -211,14 +226,16 @@ public:
                                const NewFile& what) const override
     {
         ::umask(what.umask & 0777);
-        if (::mkdirat(fdOf(directory), std::string(name).c_str(), what.mode & 01777) != 0) return failed();
+        if (::mkdirat(fdOf(directory), std::string(name).c_str(), what.mode & 01777) != 0)
+            return failed();
         return giveChild(directory, name, what);
     }
 
-    FuseResult<> makeSymlink(const Handle& directory, std::string_view name, std::string_view target,
-                             const NewFile& what) const override
+    FuseResult<> makeSymlink(const Handle& directory, std::string_view name,
+                             std::string_view target, const NewFile& what) const override
     {
-        if (::symlinkat(std::string(target).c_str(), fdOf(directory), std::string(name).c_str()) != 0) {
+        if (::symlinkat(std::string(target).c_str(), fdOf(directory), std::string(name).c_str()) !=
+            0) {
             return failed();
         }
         return giveChild(directory, name, what);
@@ -244,8 +261,9 @@ public:
     FuseResult<> rename(const Handle& directory, std::string_view name, const Handle& newDirectory,
                         std::string_view newName, std::uint32_t flags) const override
     {
-        return done(static_cast<int>(::syscall(SYS_renameat2, fdOf(directory), std::string(name).c_str(),
-                                               fdOf(newDirectory), std::string(newName).c_str(), flags)));
+        return done(
+            static_cast<int>(::syscall(SYS_renameat2, fdOf(directory), std::string(name).c_str(),
+                                       fdOf(newDirectory), std::string(newName).c_str(), flags)));
     }
 
     FuseResult<std::string> readLink(const Handle& link) const override
@@ -261,7 +279,7 @@ public:
 
     FuseResult<VolumeFacts> volume(const Handle& file) const override
     {
-        struct statvfs stat{};
+        struct statvfs stat {};
         if (::fstatvfs(fdOf(file), &stat) != 0) return failed();
         VolumeFacts facts;
         facts.blocks = stat.f_blocks;
@@ -319,7 +337,8 @@ public:
 
     Result<> prepareThread() const override
     {
-        if (::unshare(CLONE_FS) != 0) return failErrno("give a file thread a umask of its own", errno);
+        if (::unshare(CLONE_FS) != 0)
+            return failErrno("give a file thread a umask of its own", errno);
         return {};
     }
 
@@ -328,7 +347,8 @@ private:
 
     FuseResult<FileFacts> factsAt(int directory, const char* name, int flags) const;
     FuseResult<> giveTo(const Handle& file, const Handle& directory, const NewFile& what) const;
-    FuseResult<> giveChild(const Handle& directory, std::string_view name, const NewFile& what) const;
+    FuseResult<> giveChild(const Handle& directory, std::string_view name,
+                           const NewFile& what) const;
 
     std::uint32_t shownUser(std::uint32_t uid) const
     {
@@ -346,7 +366,7 @@ private:
 
 FuseResult<FileFacts> LinuxFileTree::factsAt(int directory, const char* name, int flags) const
 {
-    struct statx stat{};
+    struct statx stat {};
     if (::statx(directory, name, flags | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
                 STATX_BASIC_STATS | STATX_BTIME, &stat) != 0) {
         return failed();
@@ -354,8 +374,8 @@ FuseResult<FileFacts> LinuxFileTree::factsAt(int directory, const char* name, in
     FileFacts facts;
     facts.identity.device = makedev(stat.stx_dev_major, stat.stx_dev_minor);
     facts.identity.inode = stat.stx_ino;
-    facts.identity.birthNs = static_cast<std::uint64_t>(stat.stx_btime.tv_sec) * kNanoPerSecond +
-                             stat.stx_btime.tv_nsec;
+    facts.identity.birthNs =
+        static_cast<std::uint64_t>(stat.stx_btime.tv_sec) * kNanoPerSecond + stat.stx_btime.tv_nsec;
     facts.mode = stat.stx_mode;
     facts.links = stat.stx_nlink;
     facts.uid = shownUser(stat.stx_uid);
@@ -453,7 +473,8 @@ FuseResult<> LinuxFileTree::change(const Handle& file, const FileChanges& change
         bool regular = (now->mode & fuse::kTypeMask) == fuse::kTypeRegular;
         if (regular && (now->mode & drop)) mode = now->mode & ~drop;
     }
-    if (mode && ::chmod(magicPath(file).c_str(), *mode & fuse::kPermissionMask) != 0) return failed();
+    if (mode && ::chmod(magicPath(file).c_str(), *mode & fuse::kPermissionMask) != 0)
+        return failed();
 
     if (changes.accessed || changes.modified || changes.accessedNow || changes.modifiedNow) {
         auto spec = [](const std::optional<FileTime>& time, bool now) -> timespec {
@@ -470,6 +491,9 @@ FuseResult<> LinuxFileTree::change(const Handle& file, const FileChanges& change
 
 }  // namespace
 
-std::unique_ptr<FileTree> hostFileTree() { return std::make_unique<LinuxFileTree>(); }
+std::unique_ptr<FileTree> hostFileTree()
+{
+    return std::make_unique<LinuxFileTree>();
+}
 
 }  // namespace slipway

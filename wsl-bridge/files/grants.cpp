@@ -11,7 +11,8 @@ namespace {
 
 bool isBelow(std::string_view path, std::string_view ancestor)
 {
-    return path.size() > ancestor.size() && path.starts_with(ancestor) && path[ancestor.size()] == '/';
+    return path.size() > ancestor.size() && path.starts_with(ancestor) &&
+           path[ancestor.size()] == '/';
 }
 
 }  // namespace
@@ -22,7 +23,8 @@ Result<Grants> Grants::load(std::filesystem::path file)
     std::ifstream in(grants.m_file, std::ios::binary);
     if (!in) {
         if (!std::filesystem::exists(grants.m_file)) return grants;
-        return fail(Code::PermissionDenied, fmt::format("read {}: not readable", grants.m_file.string()));
+        return fail(Code::PermissionDenied,
+                    fmt::format("read {}: not readable", grants.m_file.string()));
     }
     for (std::string path; std::getline(in, path, '\0');) {
         if (!path.empty()) grants.m_paths.insert(path);
@@ -45,11 +47,15 @@ Result<> Grants::add(const std::string& path)
         std::ofstream out(fresh, std::ios::binary | std::ios::trunc);
         for (const auto& each : paths) out << each << '\0';
         out.close();
-        if (!out) return fail(Code::Unavailable, fmt::format("write {}: disk full or not writable", fresh.string()));
+        if (!out)
+            return fail(Code::Unavailable,
+                        fmt::format("write {}: disk full or not writable", fresh.string()));
     }
     std::error_code error;
     std::filesystem::rename(fresh, m_file, error);
-    if (error) return fail(Code::Unavailable, fmt::format("write {}: {}", m_file.string(), error.message()));
+    if (error)
+        return fail(Code::Unavailable,
+                    fmt::format("write {}: {}", m_file.string(), error.message()));
     m_paths = std::move(paths);
     return {};
 }

@@ -1,5 +1,5 @@
-// inotify behind HostWatcher. Host writes through a shared mapping raise nothing there, on any kernel:
-// such a change is seen by the guest when it asks for the file's attributes anew.
+// inotify behind HostWatcher. Host writes through a shared mapping raise nothing there, on any
+// kernel: such a change is seen by the guest when it asks for the file's attributes anew.
 #include <array>
 #include <cerrno>
 
@@ -16,8 +16,8 @@ namespace slipway {
 namespace {
 
 constexpr std::uint32_t kOfFile = IN_MODIFY | IN_ATTRIB;
-constexpr std::uint32_t kOfDirectory = kOfFile | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO |
-                                       IN_ONLYDIR | IN_EXCL_UNLINK;
+constexpr std::uint32_t kOfDirectory =
+    kOfFile | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR | IN_EXCL_UNLINK;
 
 std::optional<HostEvent::What> meaningOf(std::uint32_t mask)
 {
@@ -54,7 +54,8 @@ public:
     std::vector<HostEvent> wait(int timeoutMs) override
     {
         std::vector<HostEvent> events;
-        std::array<pollfd, 2> ready{pollfd{m_inotify.get(), POLLIN, 0}, pollfd{m_wake.get(), POLLIN, 0}};
+        std::array<pollfd, 2> ready{pollfd{m_inotify.get(), POLLIN, 0},
+                                    pollfd{m_wake.get(), POLLIN, 0}};
         if (::poll(ready.data(), ready.size(), timeoutMs) <= 0) return events;
         if (ready[1].revents & POLLIN) {
             eventfd_t count = 0;
@@ -91,7 +92,8 @@ Result<std::unique_ptr<HostWatcher>> hostWatcher()
 {
     Descriptor inotify(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
     if (!inotify) {
-        return failErrno("watch shared folders: inotify (raise fs.inotify.max_user_instances)", errno);
+        return failErrno("watch shared folders: inotify (raise fs.inotify.max_user_instances)",
+                         errno);
     }
     Descriptor wake(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!wake) return failErrno("watch shared folders: eventfd", errno);

@@ -6,8 +6,8 @@
 namespace slipway {
 namespace {
 
-// More than the guest can have under way: an answer that was sent may still be on its way for as long as
-// this many later requests of the kind take.
+// More than the guest can have under way: an answer that was sent may still be on its way for as
+// long as this many later requests of the kind take.
 constexpr std::size_t kRecords = 4096;
 constexpr std::uint32_t kNone = 0, kBegun = 1, kFinished = 2;
 

@@ -1,10 +1,11 @@
-// What the file server was about to do when it died: the record that makes a repeated request harmless.
+// What the file server was about to do when it died: the record that makes a repeated request
+// harmless.
 //
-// Theory of operation. Making, removing and renaming can't simply be done twice: the second time EEXIST
-// or ENOENT would reach a container that did nothing wrong. So before such a call its request's `unique`
-// and what stood there are noted in memory that survives the process (a ring in a mapped file), and after
-// it the outcome. A request that comes again finds either its outcome, or what it had begun; then the state
-// of the disk tells whether the call took place.
+// Theory of operation. Making, removing and renaming can't simply be done twice: the second time
+// EEXIST or ENOENT would reach a container that did nothing wrong. So before such a call its
+// request's `unique` and what stood there are noted in memory that survives the process (a ring in
+// a mapped file), and after it the outcome. A request that comes again finds either its outcome, or
+// what it had begun; then the state of the disk tells whether the call took place.
 #pragma once
 
 #include <cstdint>
@@ -22,8 +23,8 @@ namespace slipway {
 struct Intent {
     std::uint64_t unique = 0;
     bool finished = false;
-    int error = 0;        // Of a finished one; 0: it was done.
-    Identity before;      // What the name led to before; all zero: nothing.
+    int error = 0;    // Of a finished one; 0: it was done.
+    Identity before;  // What the name led to before; all zero: nothing.
 };
 
 class Intents {

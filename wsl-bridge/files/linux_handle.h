@@ -15,6 +15,9 @@ private:
     Descriptor m_fd;
 };
 
-inline int fdOf(const Handle& handle) { return static_cast<const LinuxHandle&>(handle).fd(); }
+inline int fdOf(const Handle& handle)
+{
+    return static_cast<const LinuxHandle&>(handle).fd();
+}
 
 }  // namespace slipway

@@ -1,4 +1,5 @@
-// A file that is memory: what is stored in it survives the death of the process, not a loss of power.
+// A file that is memory: what is stored in it survives the death of the process, not a loss of
+// power.
 #pragma once
 
 #include <cstddef>
@@ -21,8 +22,8 @@ public:
     virtual Result<> grow(std::size_t bytes) = 0;
 };
 
-// Opens the file, or makes it (only its owner can read it). It is at least `bytes` long afterwards, and
-// never grows beyond `maxBytes`.
+// Opens the file, or makes it (only its owner can read it). It is at least `bytes` long afterwards,
+// and never grows beyond `maxBytes`.
 Result<std::unique_ptr<MappedFile>> mapFile(const std::filesystem::path& path, std::size_t bytes,
                                             std::size_t maxBytes);
 

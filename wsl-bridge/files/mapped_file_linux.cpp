@@ -20,7 +20,11 @@ class LinuxMappedFile final : public MappedFile {
 public:
     LinuxMappedFile(Descriptor fd, std::filesystem::path path, std::size_t size, std::byte* data,
                     std::size_t maxBytes)
-        : m_fd(std::move(fd)), m_path(std::move(path)), m_size(size), m_data(data), m_maxBytes(maxBytes)
+        : m_fd(std::move(fd)),
+          m_path(std::move(path)),
+          m_size(size),
+          m_data(data),
+          m_maxBytes(maxBytes)
     {
     }
     ~LinuxMappedFile() override { ::munmap(m_data, m_maxBytes); }
@@ -53,9 +57,11 @@ Result<std::unique_ptr<MappedFile>> mapFile(const std::filesystem::path& path, s
 {
     Descriptor fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (!fd) return failErrno(fmt::format("open {}", path.string()), errno);
-    struct stat stat{};
-    if (::fstat(fd.get(), &stat) != 0) return failErrno(fmt::format("stat {}", path.string()), errno);
-    void* data = ::mmap(nullptr, maxBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd.get(), 0);
+    struct stat stat {};
+    if (::fstat(fd.get(), &stat) != 0)
+        return failErrno(fmt::format("stat {}", path.string()), errno);
+    void* data =
+        ::mmap(nullptr, maxBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd.get(), 0);
     if (data == MAP_FAILED) return failErrno(fmt::format("map {}", path.string()), errno);
     auto file = std::make_unique<LinuxMappedFile>(std::move(fd), path,
                                                   static_cast<std::size_t>(stat.st_size),

@@ -60,7 +60,10 @@ NodeStore::NodeStore(std::unique_ptr<MappedFile> file) : m_file(std::move(file))
     if (header().magic != kMagic) clear();
 }
 
-NodeStore::Header& NodeStore::header() const { return *reinterpret_cast<Header*>(m_file->data()); }
+NodeStore::Header& NodeStore::header() const
+{
+    return *reinterpret_cast<Header*>(m_file->data());
+}
 
 NodeStore::Slot& NodeStore::slot(std::uint32_t index) const
 {
@@ -111,7 +114,8 @@ std::vector<NodeRecord> NodeStore::load()
         std::size_t left = at.head.nameBytes;
         record.name.assign(at.head.name, std::min(left, sizeof at.head.name));
         left -= record.name.size();
-        for (std::uint32_t next = at.next; left > 0 && next > 0 && next <= slotCount(); next = slot(next).next) {
+        for (std::uint32_t next = at.next; left > 0 && next > 0 && next <= slotCount();
+             next = slot(next).next) {
             std::size_t take = std::min(left, sizeof at.more);
             record.name.append(slot(next).more, take);
             left -= take;
@@ -127,7 +131,9 @@ std::vector<NodeRecord> NodeStore::load()
 
     std::vector<NodeRecord> records;
     for (auto& [id, found] : newest) {
-        for (std::uint32_t at = found.record.slot; at > 0 && at <= slotCount() && !used[at]; at = slot(at).next) used[at] = true;
+        for (std::uint32_t at = found.record.slot; at > 0 && at <= slotCount() && !used[at];
+             at = slot(at).next)
+            used[at] = true;
         records.push_back(std::move(found.record));
     }
     m_free.clear();
@@ -151,8 +157,10 @@ std::uint32_t NodeStore::takeSlot()
         auto grown = m_file->grow(m_file->size() + kGrowBytes);
         if (!grown) {
             if (!m_full) {
-                log::warn("files: {}; containers may lose shared files if the bridge restarts: free disk space",
-                          grown.error().message);
+                log::warn(
+                    "files: {}; containers may lose shared files if the bridge restarts: free disk "
+                    "space",
+                    grown.error().message);
             }
             m_full = true;
             return 0;
@@ -220,7 +228,10 @@ std::uint64_t NodeStore::newId()
     return header().lastId;
 }
 
-KernelSession NodeStore::session() const { return {header().minor, header().flags}; }
+KernelSession NodeStore::session() const
+{
+    return {header().minor, header().flags};
+}
 
 void NodeStore::setSession(const KernelSession& session)
 {

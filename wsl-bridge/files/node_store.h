@@ -1,11 +1,11 @@
 // The nodes that the guest's kernel knows, on disk, so that a restarted bridge still knows them.
 //
-// Theory of operation. The file is memory-mapped: a page of header, then slots of 128 bytes. A node takes
-// one slot, a long name further ones. A slot is filled first and its state word stored last, and what is
-// changed is written to a new slot before the old one is freed, so a kill at any instant leaves either
-// the old record or the new one, or both, of which the one with the higher sequence counts. Counts of
-// lookups are single words, stored in place. Nothing is synced: it is the process that may die, and the
-// guest's kernel does not survive a loss of power either.
+// Theory of operation. The file is memory-mapped: a page of header, then slots of 128 bytes. A node
+// takes one slot, a long name further ones. A slot is filled first and its state word stored last,
+// and what is changed is written to a new slot before the old one is freed, so a kill at any
+// instant leaves either the old record or the new one, or both, of which the one with the higher
+// sequence counts. Counts of lookups are single words, stored in place. Nothing is synced: it is
+// the process that may die, and the guest's kernel does not survive a loss of power either.
 #pragma once
 
 #include <cstdint>
@@ -43,8 +43,8 @@ public:
 
     std::vector<NodeRecord> load();
 
-    // Writes the record; record.slot is the one it had (0: none), the result the one it has now. 0: there
-    // is no room on the disk, so that a restarted bridge will not know this node.
+    // Writes the record; record.slot is the one it had (0: none), the result the one it has now. 0:
+    // there is no room on the disk, so that a restarted bridge will not know this node.
     std::uint32_t put(const NodeRecord& record);
     void setLookups(std::uint32_t slot, std::uint64_t lookups);
     void erase(std::uint32_t slot);
@@ -67,7 +67,8 @@ private:
 
     std::unique_ptr<MappedFile> m_file;
     std::vector<std::uint32_t> m_free;
-    std::uint32_t m_fresh = 1;  // From here on no slot was ever used. Number 0 is the header's place.
+    std::uint32_t m_fresh =
+        1;  // From here on no slot was ever used. Number 0 is the header's place.
     bool m_full = false;
 };
 

@@ -12,8 +12,14 @@ constexpr std::uint32_t kVirtualMode = fuse::kTypeDirectory | 0755;
 
 }  // namespace
 
-bool Node::isDirectory() const { return (mode & fuse::kTypeMask) == fuse::kTypeDirectory; }
-bool Node::isRegular() const { return (mode & fuse::kTypeMask) == fuse::kTypeRegular; }
+bool Node::isDirectory() const
+{
+    return (mode & fuse::kTypeMask) == fuse::kTypeDirectory;
+}
+bool Node::isRegular() const
+{
+    return (mode & fuse::kTypeMask) == fuse::kTypeRegular;
+}
 
 std::size_t NodeTable::IdentityHash::operator()(const Identity& identity) const
 {
@@ -86,8 +92,9 @@ Node* NodeTable::byWatch(int watch)
 
 std::size_t NodeTable::folders() const
 {
-    return static_cast<std::size_t>(std::count_if(
-        m_nodes.begin(), m_nodes.end(), [](const auto& entry) { return entry.second->isDirectory(); }));
+    return static_cast<std::size_t>(
+        std::count_if(m_nodes.begin(), m_nodes.end(),
+                      [](const auto& entry) { return entry.second->isDirectory(); }));
 }
 
 Node& NodeTable::make(const Identity& identity, std::uint32_t mode)
@@ -119,7 +126,10 @@ Node& NodeTable::adoptVirtual(Node& parent, std::string_view name)
     return node;
 }
 
-Node& NodeTable::adoptGone(std::uint32_t mode) { return make({}, mode); }
+Node& NodeTable::adoptGone(std::uint32_t mode)
+{
+    return make({}, mode);
+}
 
 void NodeTable::makeReal(Node& node, const FileFacts& facts, HandlePtr anchor)
 {
@@ -199,7 +209,8 @@ void NodeTable::addName(Node& node, Node& parent, std::string_view name)
 {
     Node* holder = childOf(parent.id, name);
     if (holder == &node) {
-        auto at = std::find(node.names.begin(), node.names.end(), NodeName{parent.id, std::string(name)});
+        auto at =
+            std::find(node.names.begin(), node.names.end(), NodeName{parent.id, std::string(name)});
         if (at == node.names.begin()) return;
         std::rotate(node.names.begin(), at, at + 1);
         return persist(node);
@@ -240,7 +251,10 @@ void NodeTable::setWatch(Node& node, int watch)
     if (watch >= 0) m_byWatch[watch] = &node;
 }
 
-std::vector<int> NodeTable::takeDeadWatches() { return std::exchange(m_deadWatches, {}); }
+std::vector<int> NodeTable::takeDeadWatches()
+{
+    return std::exchange(m_deadWatches, {});
+}
 
 bool NodeTable::mayStayOpen(Node& directory)
 {
@@ -281,7 +295,8 @@ FuseResult<HandlePtr> NodeTable::walk(Node& node)
         if (!directory) continue;
         auto found = m_tree.openChild(**directory, name.name);
         if (!found) {
-            if (found.error() != Errno::NoEntry && found.error() != Errno::NotDirectory) error = found.error();
+            if (found.error() != Errno::NoEntry && found.error() != Errno::NotDirectory)
+                error = found.error();
             continue;
         }
         auto facts = m_tree.facts(**found);
@@ -335,7 +350,10 @@ FuseResult<HandlePtr> NodeTable::dataOf(Node& node, bool forWriting)
     return data;
 }
 
-void NodeTable::keepData(Node& node, HandlePtr data) { keepOpen(node, std::move(data), true); }
+void NodeTable::keepData(Node& node, HandlePtr data)
+{
+    keepOpen(node, std::move(data), true);
+}
 
 void NodeTable::pin(Node& node)
 {

@@ -1,15 +1,17 @@
-// The nodes of the share: which file of the host each of the kernel's node ids means, and the handles on it.
+// The nodes of the share: which file of the host each of the kernel's node ids means, and the
+// handles on it.
 //
-// Theory of operation. A node is one file of the host, known by its Identity whatever names it has. It
-// keeps the names under which the guest has seen it, the last one first, and is reached by walking from
-// an anchor (a granted file or folder, held open) down the names; what is found must have the node's
-// identity, else the name is stale and the answer is ESTALE, upon which the guest's kernel looks the name
-// up anew. Ancestors of granted folders are *virtual* nodes: bare directories without a file behind them.
+// Theory of operation. A node is one file of the host, known by its Identity whatever names it has.
+// It keeps the names under which the guest has seen it, the last one first, and is reached by
+// walking from an anchor (a granted file or folder, held open) down the names; what is found must
+// have the node's identity, else the name is stale and the answer is ESTALE, upon which the guest's
+// kernel looks the name up anew. Ancestors of granted folders are *virtual* nodes: bare directories
+// without a file behind them.
 //
-// Handles. Folders are kept open for walking, files for reading and writing, in one list of which the
-// least used are closed. A folder stays open only while the folder above it is watched (or is an anchor's),
-// because then a move out of the granted tree is heard of and closes it. A file that is unlinked while
-// the guest knows it is *pinned*: held open until the guest forgets it.
+// Handles. Folders are kept open for walking, files for reading and writing, in one list of which
+// the least used are closed. A folder stays open only while the folder above it is watched (or is
+// an anchor's), because then a move out of the granted tree is heard of and closes it. A file that
+// is unlinked while the guest knows it is *pinned*: held open until the guest forgets it.
 //
 // Not thread-safe: whoever calls holds Share::mutex.
 #pragma once
@@ -104,7 +106,7 @@ public:
     FuseResult<FileFacts> factsOf(Node& node);
     FuseResult<HandlePtr> dataOf(Node& node, bool forWriting);
     void keepData(Node& node, HandlePtr data);  // Open for reading and writing.
-    void pin(Node& node);  // Best effort: while it still has a name.
+    void pin(Node& node);                       // Best effort: while it still has a name.
 
     // Where the node is below the root: "/home/ann/src". None: it has no name any more.
     std::optional<std::string> pathOf(const Node& node);
@@ -117,7 +119,8 @@ public:
     template <class Each>
     void forEachChild(std::uint64_t parent, const Each& each)
     {
-        for (auto at = m_children.lower_bound(Key{parent, {}}); at != m_children.end() && at->first.first == parent; ++at)
+        for (auto at = m_children.lower_bound(Key{parent, {}});
+             at != m_children.end() && at->first.first == parent; ++at)
             each(at->first.second, *at->second);
     }
 

@@ -16,7 +16,8 @@ std::size_t maxOpenFiles()
 {
     rlimit limit{};
     constexpr std::size_t kPosixLeast = 20;
-    return ::getrlimit(RLIMIT_NOFILE, &limit) == 0 ? static_cast<std::size_t>(limit.rlim_cur) : kPosixLeast;
+    return ::getrlimit(RLIMIT_NOFILE, &limit) == 0 ? static_cast<std::size_t>(limit.rlim_cur)
+                                                   : kPosixLeast;
 }
 
 }  // namespace slipway

@@ -32,14 +32,16 @@ std::vector<std::byte> notifyMessage(fuse::Notify code, std::initializer_list<fu
 std::vector<std::byte> entryMessage(std::uint64_t parent, std::string_view name)
 {
     fuse::NotifyInvalEntry head{parent, static_cast<std::uint32_t>(name.size()), fuse::kExpireOnly};
-    return notifyMessage(fuse::Notify::InvalEntry,
-                         {bytesOfValue(head), std::as_bytes(std::span(name)), std::as_bytes(std::span("", 1))});
+    return notifyMessage(
+        fuse::Notify::InvalEntry,
+        {bytesOfValue(head), std::as_bytes(std::span(name)), std::as_bytes(std::span("", 1))});
 }
 
 }  // namespace
 
 Outbox::Outbox(Everything everything)
-    : m_everything(std::move(everything)), m_noteThread([this] { sendNotes(); }),
+    : m_everything(std::move(everything)),
+      m_noteThread([this] { sendNotes(); }),
       m_injectionThread([this] { sendInjections(); })
 {
 }
@@ -82,7 +84,8 @@ void Outbox::push(fuse::Notify code, fuse::Bytes head, std::string_view name)
         m_all = true;
     }
     if (code == fuse::Notify::InvalEntry) {
-        m_notes.push_back(notifyMessage(code, {head, std::as_bytes(std::span(name)), std::as_bytes(std::span("", 1))}));
+        m_notes.push_back(notifyMessage(
+            code, {head, std::as_bytes(std::span(name)), std::as_bytes(std::span("", 1))}));
     } else {
         m_notes.push_back(notifyMessage(code, {head}));
     }
@@ -101,7 +104,10 @@ void Outbox::entry(std::uint64_t parent, std::string_view name)
     push(fuse::Notify::InvalEntry, bytesOfValue(head), name);
 }
 
-void Outbox::epoch() { push(fuse::Notify::IncEpoch, {}, {}); }
+void Outbox::epoch()
+{
+    push(fuse::Notify::IncEpoch, {}, {});
+}
 
 void Outbox::everything()
 {
@@ -155,7 +161,8 @@ void Outbox::sendNotes()
 {
     std::unique_lock lock(m_mutex);
     for (;;) {
-        m_changed.wait(lock, [this] { return m_stopping || (m_stream && (m_all || !m_notes.empty())); });
+        m_changed.wait(lock,
+                       [this] { return m_stopping || (m_stream && (m_all || !m_notes.empty())); });
         if (m_stopping) return;
         if (m_all) {
             m_all = false;
@@ -185,12 +192,14 @@ void Outbox::sendInjections()
 {
     std::unique_lock lock(m_mutex);
     for (;;) {
-        m_changed.wait(lock, [this] { return m_stopping || (m_stream && m_injector && !m_orders.empty()); });
+        m_changed.wait(
+            lock, [this] { return m_stopping || (m_stream && m_injector && !m_orders.empty()); });
         if (m_stopping) return;
         m_current = std::move(m_orders.front());
         m_orders.pop_front();
         const InjectionOrder order = *m_current;
-        fuse::InjectBody body{++m_sequence, order.what, order.mode, static_cast<std::uint32_t>(order.path.size()),
+        fuse::InjectBody body{++m_sequence, order.what, order.mode,
+                              static_cast<std::uint32_t>(order.path.size()),
                               static_cast<std::uint32_t>(order.newPath.size())};
         auto stream = m_stream;
         lock.unlock();
@@ -199,11 +208,15 @@ void Outbox::sendInjections()
             written = written && stream->write(entryMessage(order.newDirectory, order.newName));
         }
         written = written && stream->write(notifyMessage(
-            fuse::Notify::Inject, {bytesOfValue(body), std::as_bytes(std::span(order.path)),
-                                   std::as_bytes(std::span(order.newPath))}));
+                                 fuse::Notify::Inject,
+                                 {bytesOfValue(body), std::as_bytes(std::span(order.path)),
+                                  std::as_bytes(std::span(order.newPath))}));
         lock.lock();
-        if (written && !m_changed.wait_for(lock, kMaxInjection, [this] { return m_stopping || !m_current || !m_stream; })) {
-            log::warn("files: no answer for the event of {} within {} s", order.path, kMaxInjection.count());
+        if (written && !m_changed.wait_for(lock, kMaxInjection, [this] {
+                return m_stopping || !m_current || !m_stream;
+            })) {
+            log::warn("files: no answer for the event of {} within {} s", order.path,
+                      kMaxInjection.count());
         }
         m_current.reset();
     }

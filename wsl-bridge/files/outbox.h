@@ -1,14 +1,17 @@
-// What the guest must be told without having asked: invalidations, and injections for its inotify watches.
+// What the guest must be told without having asked: invalidations, and injections for its inotify
+// watches.
 //
-// Theory of operation. Notes are queued by whoever learns of a change and sent by a thread of the outbox,
-// as an answer must never wait behind one. They wait while no stream is attached. Where more of them wait
-// than is sensible, or where events were lost, one "everything" takes the place of all.
+// Theory of operation. Notes are queued by whoever learns of a change and sent by a thread of the
+// outbox, as an answer must never wait behind one. They wait while no stream is attached. Where
+// more of them wait than is sensible, or where events were lost, one "everything" takes the place
+// of all.
 //
-// Injections go one at a time on a second thread: the guest's agent performs a call in the mount, the
-// server recognises the agent's requests by their pid while that injection is the current one, and the
-// next begins when the agent has acknowledged it. The name is expired right before, so that the kernel
-// asks and does not answer from its cache. An injection that nobody can perform (no injector yet, or too
-// many waiting) is dropped: then only an inotify event is lost, never the truth of what is read.
+// Injections go one at a time on a second thread: the guest's agent performs a call in the mount,
+// the server recognises the agent's requests by their pid while that injection is the current one,
+// and the next begins when the agent has acknowledged it. The name is expired right before, so that
+// the kernel asks and does not answer from its cache. An injection that nobody can perform (no
+// injector yet, or too many waiting) is dropped: then only an inotify event is lost, never the
+// truth of what is read.
 #pragma once
 
 #include <condition_variable>
@@ -34,10 +37,10 @@ struct InjectionOrder {
     std::string name;
     std::uint64_t newDirectory = 0;  // Of a rename.
     std::string newName;
-    std::uint64_t node = 0;          // The file that the guest knows; 0: it knows none.
-    std::uint64_t replaced = 0;      // The one that a rename replaced; 0: none that the guest knows.
+    std::uint64_t node = 0;      // The file that the guest knows; 0: it knows none.
+    std::uint64_t replaced = 0;  // The one that a rename replaced; 0: none that the guest knows.
     std::uint32_t mode = 0;
-    std::string path, newPath;       // As the injector needs them.
+    std::string path, newPath;  // As the injector needs them.
 };
 
 class Outbox {

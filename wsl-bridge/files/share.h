@@ -1,4 +1,5 @@
-// What the parts of the file server have in common: the nodes, the grants, and the lock around both.
+// What the parts of the file server have in common: the nodes, the grants, and the lock around
+// both.
 #pragma once
 
 #include <memory>

@@ -26,8 +26,8 @@ NodeRecord record(NodeStore& store, std::string name)
 
 }  // namespace
 
-// What a bridge that was killed finds again. A kill leaves the mapping as it is, so opening the file a
-// second time is what the next bridge sees.
+// What a bridge that was killed finds again. A kill leaves the mapping as it is, so opening the
+// file a second time is what the next bridge sees.
 class TestNodeStore : public QObject {
     Q_OBJECT
 
@@ -43,7 +43,10 @@ private slots:
     void grantsComeBack();
 
 private:
-    std::filesystem::path file() const { return m_dir.path().toStdString() + "/" + QTest::currentTestFunction(); }
+    std::filesystem::path file() const
+    {
+        return m_dir.path().toStdString() + "/" + QTest::currentTestFunction();
+    }
     QTemporaryDir m_dir;
 };
 
@@ -121,7 +124,8 @@ void TestNodeStore::growsBeyondItsFirstSize()
 {
     auto store = NodeStore::open(file());
     QVERIFY(store);
-    for (int i = 0; i < 10000; ++i) QVERIFY((*store)->put(record(**store, "node" + std::to_string(i))) != 0);
+    for (int i = 0; i < 10000; ++i)
+        QVERIFY((*store)->put(record(**store, "node" + std::to_string(i))) != 0);
     auto next = NodeStore::open(file());
     QCOMPARE((*next)->load().size(), std::size_t{10000});
     QVERIFY(std::filesystem::file_size(file()) <= 10000 * 300);

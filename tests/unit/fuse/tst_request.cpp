@@ -11,7 +11,10 @@ using namespace slipway::fuse;
 
 namespace {
 
-Bytes bytesOf(std::string_view text) { return std::as_bytes(std::span(text)); }
+Bytes bytesOf(std::string_view text)
+{
+    return std::as_bytes(std::span(text));
+}
 
 }  // namespace
 
@@ -31,7 +34,9 @@ void TestRequest::namesAreSingleComponents_data()
 {
     QTest::addColumn<std::string>("text");
     QTest::addColumn<int>("error");
-    auto row = [](const char* what, std::string text, int error) { QTest::newRow(what) << std::move(text) << error; };
+    auto row = [](const char* what, std::string text, int error) {
+        QTest::newRow(what) << std::move(text) << error;
+    };
     int invalid = static_cast<int>(Errno::Invalid);
     row("plain", std::string("name\0", 5), 0);
     row("dots within", std::string("a..b\0", 5), 0);

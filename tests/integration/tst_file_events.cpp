@@ -1,0 +1,164 @@
+// The host's changes as inotify events in containers.
+#include <map>
+
+#include <sys/inotify.h>
+
+#include "tests/integration/file_world.h"
+
+using namespace slipway;
+using namespace slipway::test;
+
+namespace {
+
+// inotify in "a container": a watch on a folder of the mount.
+class Watcher {
+public:
+    explicit Watcher(const std::string& path) : m_inotify(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK))
+    {
+        m_armed = ::inotify_add_watch(m_inotify.get(), path.c_str(), IN_ALL_EVENTS) >= 0;
+    }
+    bool armed() const { return m_armed; }
+
+    // How often this event of this name has come by now.
+    int count(std::uint32_t mask, const std::string& name)
+    {
+        alignas(inotify_event) char buffer[65536];
+        for (ssize_t size = 0; (size = ::read(m_inotify.get(), buffer, sizeof buffer)) > 0;) {
+            for (ssize_t at = 0; at < size;) {
+                const auto* event = reinterpret_cast<const inotify_event*>(buffer + at);
+                at += static_cast<ssize_t>(sizeof *event + event->len);
+                std::string of = event->len > 0 ? event->name : "";
+                for (std::uint32_t bit = 1; bit < IN_UNMOUNT; bit <<= 1) {
+                    if (event->mask & bit) ++m_seen[{bit, of}];
+                }
+            }
+        }
+        return m_seen[{mask, name}];
+    }
+
+private:
+    Descriptor m_inotify;
+    bool m_armed = false;
+    std::map<std::pair<std::uint32_t, std::string>, int> m_seen;
+};
+
+}  // namespace
+
+class TestFileEvents : public QObject {
+    Q_OBJECT
+
+private slots:
+    void initTestCase();
+    void cleanupTestCase() { m_world.reset(); }
+    void init() { m_world->clear(); }
+
+    void hostChangesRaiseEvents_data();
+    void hostChangesRaiseEvents();
+    void ownChangesRaiseOneEvent();
+
+private:
+    std::string host(const std::string& name) const { return m_world->host + "/" + name; }
+    std::string guest(const std::string& name) const { return m_world->guest + "/" + name; }
+
+    std::unique_ptr<FileWorld> m_world;
+};
+
+void TestFileEvents::initTestCase()
+{
+    if (auto lack = FileWorld::lacks(); !lack.isEmpty()) QSKIP(qPrintable(lack));
+    ::umask(022);
+    m_world = std::make_unique<FileWorld>();
+    m_world->start();
+    // The injector is a process of its own, and what happens before it is there raises no events.
+    Watcher watcher(m_world->guest);
+    int probes = 0;
+    auto heard = [&] {
+        int count = 0;
+        for (int i = 0; i < probes; ++i)
+            count += watcher.count(IN_CREATE, "probe" + std::to_string(i));
+        if (count == 0) writeText(host("probe" + std::to_string(probes++)), "");
+        return count > 0;
+    };
+    QTRY_VERIFY(heard());
+}
+
+void TestFileEvents::hostChangesRaiseEvents_data()
+{
+    using Step = std::function<void(const std::string&)>;
+    using Expected = std::vector<std::pair<std::uint32_t, std::string>>;
+    QTest::addColumn<Step>("change");
+    QTest::addColumn<Expected>("events");
+    auto path = [](const std::string& dir, const char* name) { return dir + "/" + name; };
+    QTest::newRow("create") << Step([=](const std::string& dir) {
+        writeText(path(dir, "new"), "");
+    }) << Expected{{IN_CREATE, "new"}};
+    QTest::newRow("mkdir") << Step([=](const std::string& dir) {
+        ::mkdir(path(dir, "newdir").c_str(), 0755);
+    }) << Expected{{IN_CREATE, "newdir"}};
+    QTest::newRow("symlink") << Step([=](const std::string& dir) {
+        ::symlink("f", path(dir, "s").c_str());
+    }) << Expected{{IN_CREATE, "s"}};
+    QTest::newRow("write") << Step([=](const std::string& dir) {
+        writeText(path(dir, "f"), "x", std::ios::app);
+    }) << Expected{{IN_MODIFY, "f"}, {IN_CLOSE_WRITE, "f"}};
+    QTest::newRow("chmod") << Step([=](const std::string& dir) {
+        ::chmod(path(dir, "f").c_str(), 0600);
+    }) << Expected{{IN_ATTRIB, "f"}};
+    QTest::newRow("rename") << Step([=](const std::string& dir) {
+        ::rename(path(dir, "f").c_str(), path(dir, "g").c_str());
+    }) << Expected{{IN_MOVED_FROM, "f"}, {IN_MOVED_TO, "g"}};
+    QTest::newRow("delete") << Step([=](const std::string& dir) {
+        ::unlink(path(dir, "f").c_str());
+    }) << Expected{{IN_DELETE, "f"}};
+    QTest::newRow("rmdir") << Step([=](const std::string& dir) {
+        ::rmdir(path(dir, "empty").c_str());
+    }) << Expected{{IN_DELETE, "empty"}};
+}
+
+void TestFileEvents::hostChangesRaiseEvents()
+{
+    using Step = std::function<void(const std::string&)>;
+    using Expected = std::vector<std::pair<std::uint32_t, std::string>>;
+    QFETCH(Step, change);
+    QFETCH(Expected, events);
+    ::mkdir(host("w").c_str(), 0755);
+    ::mkdir(host("w/empty").c_str(), 0755);
+    QVERIFY(writeText(host("w/f"), "f"));
+    QTRY_COMPARE(textIn(guest("w/f")), "f");
+    QTRY_VERIFY(statOf(guest("w/empty")));
+    // What the set-up itself raised is over once a mark that came after it has been seen.
+    Watcher watcher(guest("w"));
+    QVERIFY(watcher.armed());
+    QVERIFY(writeText(host("w/mark"), ""));
+    QTRY_VERIFY(watcher.count(IN_CREATE, "mark") > 0);
+    std::map<std::pair<std::uint32_t, std::string>, int> before;
+    for (const auto& event : events) before[event] = watcher.count(event.first, event.second);
+    change(host("w"));
+    for (const auto& event : events)
+        QTRY_VERIFY(watcher.count(event.first, event.second) > before[event]);
+}
+
+void TestFileEvents::ownChangesRaiseOneEvent()
+{
+    ::mkdir(guest("w").c_str(), 0755);
+    Watcher watcher(guest("w"));
+    QVERIFY(writeText(guest("w/f"), "x"));
+    QCOMPARE(::rename(guest("w/f").c_str(), guest("w/g").c_str()), 0);
+    QCOMPARE(::unlink(guest("w/g").c_str()), 0);
+    QVERIFY(writeText(host("w/mark"), ""));
+    QTRY_VERIFY(watcher.count(IN_CREATE, "mark") > 0);
+    QCOMPARE(watcher.count(IN_CREATE, "f"), 1);
+    QCOMPARE(watcher.count(IN_MODIFY, "f"), 1);
+    QCOMPARE(watcher.count(IN_MOVED_FROM, "f"), 1);
+    QCOMPARE(watcher.count(IN_MOVED_TO, "g"), 1);
+    QCOMPARE(watcher.count(IN_DELETE, "g"), 1);
+}
+
+int main(int argc, char** argv)
+{
+    if (auto part = playedPart(argc, argv)) return *part;
+    TestFileEvents test;
+    return QTest::qExec(&test, argc, argv);
+}
+
+#include "tst_file_events.moc"
