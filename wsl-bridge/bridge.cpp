@@ -78,7 +78,10 @@ Result<> Bridge::listen()
                                               .recordsDir = m_options.home.root / "endpoint",
                                               .grant = grant,
                                               .setLiveRestore = setLiveRestore}));
-    m_endpoint->containers().changed = [this] { publish(); };
+    m_endpoint->containers().changed = [this] {
+        if (m_ports) m_ports->learnNames();
+        publish();
+    };
     offerEngine();
     return {};
 }

@@ -90,13 +90,14 @@ std::string withHostPathsOfContainers(std::string_view listed, const BindRecords
     return withEdits(listed, std::move(edits));
 }
 
-std::string withHostPathsInMessage(std::string_view errorBody)
+std::string withMessage(std::string_view errorBody,
+                        const std::function<std::string(const std::string&)>& edit)
 {
     std::vector<JsonEdit> edits;
     if (auto json = JsonText::scan(errorBody))
         if (auto value = json->member(json->root(), "message"))
             if (auto message = json->string(*value))
-                if (auto shown = withHostPaths(*message); shown != *message)
+                if (auto shown = edit(*message); shown != *message)
                     edits.push_back({*value, toJsonString(shown)});
     return withEdits(errorBody, std::move(edits));
 }

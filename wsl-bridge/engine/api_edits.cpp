@@ -1,9 +1,11 @@
 #include "wsl-bridge/engine/api_edits.h"
 
 #include "shared/core/log.h"
+#include "shared/paths/host_path.h"
 #include "wsl-bridge/engine/answer_paths.h"
 #include "wsl-bridge/engine/create_request.h"
 #include "wsl-bridge/engine/json_text.h"
+#include "wsl-bridge/engine/port_conflict.h"
 
 namespace slipway {
 
@@ -58,7 +60,12 @@ bool ApiEdits::holdsAnswer(const http::ResponseHead& answer) const
 
 std::string ApiEdits::editAnswer(const http::ResponseHead& answer, std::string body)
 {
-    if (answer.status >= 400) return withHostPathsInMessage(body);
+    if (answer.status >= 400)
+        return withMessage(body, [this](const std::string& message) {
+            std::string shown = withHostPaths(message);
+            if (!m_context.containerOnPort) return shown;
+            return withPortHolder(std::move(shown), m_context.containerOnPort);
+        });
     if (m_call == ApiCall::ContainerInspect) return withHostPathsOfContainer(body, m_context.records);
     if (m_call == ApiCall::ContainerList) return withHostPathsOfContainers(body, m_context.records);
     if (m_call == ApiCall::ContainerCreate) remember(body);

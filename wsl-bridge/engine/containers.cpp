@@ -27,6 +27,7 @@ const json::value* find(const json::value& object, std::string_view name)
 ContainerSeen toContainer(const json::value& listed, const BindRecords& records)
 {
     ContainerSeen container;
+    boost::system::error_code failed;
     container.id = text(listed, "Id");
     container.running = text(listed, "State") == "running" || text(listed, "State") == "paused";
     if (auto* names = find(listed, "Names"); names && names->is_array())
@@ -34,6 +35,10 @@ ContainerSeen toContainer(const json::value& listed, const BindRecords& records)
             std::string plain = name.is_string() ? std::string(name.as_string()) : std::string();
             if (plain.rfind('/') == 0) container.name = plain.substr(1);
         }
+    if (auto* ports = find(listed, "Ports"); ports && ports->is_array())
+        for (const auto& port : ports->as_array())
+            if (auto* number = find(port, "PublicPort"); number && text(port, "Type") == "tcp")
+                container.tcpPorts.push_back(number->to_number<std::uint16_t>(failed));
     auto* settings = find(listed, "NetworkSettings");
     auto* networks = settings ? find(*settings, "Networks") : nullptr;
     if (networks && networks->is_object())
@@ -54,7 +59,7 @@ ContainerSeen toContainer(const json::value& listed, const BindRecords& records)
 bool same(const ContainerSeen& a, const ContainerSeen& b)
 {
     return a.id == b.id && a.name == b.name && a.running == b.running && a.addresses == b.addresses &&
-           a.hostFolders == b.hostFolders;
+           a.hostFolders == b.hostFolders && a.tcpPorts == b.tcpPorts;
 }
 
 }  // namespace
@@ -135,6 +140,16 @@ std::map<std::string, std::vector<std::string>> Containers::folders() const
             for (const std::string& folder : container.hostFolders)
                 used[folder].push_back(container.name);
     return used;
+}
+
+std::string Containers::nameOnPort(std::uint16_t port) const
+{
+    for (const ContainerSeen& container : m_all) {
+        const auto& ports = container.tcpPorts;
+        if (container.running && std::find(ports.begin(), ports.end(), port) != ports.end())
+            return container.name;
+    }
+    return {};
 }
 
 void Containers::nameOf(const std::string& address, std::function<void(std::string)> done)

@@ -1,6 +1,7 @@
 // What the engine's containers are called, where they are reached and which host folders they use.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <string>
@@ -18,6 +19,7 @@ struct ContainerSeen {
     std::string id;
     std::string name;
     bool running = false;
+    std::vector<std::uint16_t> tcpPorts;   // Published.
     std::vector<std::string> addresses;    // In the machine's networks.
     std::vector<std::string> hostFolders;  // As the user spelled them.
 };
@@ -40,6 +42,9 @@ public:
     const std::vector<ContainerSeen>& all() const { return m_all; }
     std::size_t running() const;
     std::map<std::string, std::vector<std::string>> folders() const;  // In use: path to names, running.
+
+    // As last seen; an empty name if no running container publishes the TCP port.
+    std::string nameOnPort(std::uint16_t port) const;
 
     // After a new look; an empty name if no running container has the address. Fits PortTable::NameOf.
     void nameOf(const std::string& address, std::function<void(std::string)> done);

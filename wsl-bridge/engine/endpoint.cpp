@@ -21,11 +21,12 @@ bool outOfSwarm(const std::string& info)
 }  // namespace
 
 Endpoint::Endpoint(Loop& loop, ProxyOptions options)
-    : m_loop(loop), m_context{loop, options, BindRecords(options.recordsDir), {}, {}, {}},
+    : m_loop(loop), m_context{loop, options, BindRecords(options.recordsDir), {}, {}, {}, {}},
       m_containers(loop, m_context.records)
 {
     m_context.engine.reason = "stopped";
     m_context.containersChanged = [this] { m_containers.refresh(); };
+    m_context.containerOnPort = [this](std::uint16_t port) { return m_containers.nameOnPort(port); };
     m_context.swarmChanged = [this] { restoreAfterSwarm(); };
 }
 

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <string>
 
 #include "shared/io/loop.h"
 #include "shared/paths/home.h"
@@ -33,6 +35,8 @@ struct ProxyContext {
     EngineAvailability engine;
     std::function<void()> containersChanged;  // The engine answered a call that may change them.
     std::function<void()> swarmChanged;
+    // The running container that publishes a TCP port; an empty name if none is known.
+    std::function<std::string(std::uint16_t)> containerOnPort;
 };
 
 }  // namespace slipway

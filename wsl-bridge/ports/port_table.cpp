@@ -152,6 +152,7 @@ void PortTable::decide(std::uint64_t id, Refusal refusal, const Decided& decided
         else
             m_leases.erase(lease);
     }
+    if (m_leases.contains(id) && m_leases[id]->restated) learnNames();  // Its container runs already.
     v1::PortDecision decision;
     decision.set_lease(id);
     decision.set_refusal(refusal.reason);
@@ -166,12 +167,11 @@ void PortTable::withdraw(std::uint64_t id)
     if (m_leases.erase(id) && m_options.changed) m_options.changed();
 }
 
-std::vector<PortTable::Entry> PortTable::list()
+std::vector<PortTable::Entry> PortTable::list() const
 {
     std::vector<Entry> entries;
-    for (auto& [id, lease] : m_leases) {
+    for (const auto& [id, lease] : m_leases) {
         if (!lease->port && lease->refusal.reason.empty()) continue;
-        learnName(id, *lease);
         entries.push_back({lease->claim, lease->host.address,
                            lease->container.empty() ? lease->claim.container_address() : lease->container,
                            lease->since, lease->port ? lease->port->bytes() : 0, lease->refusal.reason,
@@ -180,18 +180,25 @@ std::vector<PortTable::Entry> PortTable::list()
     return entries;
 }
 
-void PortTable::learnName(std::uint64_t id, Lease& lease)
+void PortTable::learnNames()
 {
-    if (!lease.container.empty() || lease.asked || !m_options.nameOf) return;
-    lease.asked = true;
-    m_options.nameOf(lease.claim.container_address(), m_alive.wrap([this, id](std::string name) {
-        auto known = m_leases.find(id);
-        if (known == m_leases.end()) return;
-        known->second->asked = false;
-        if (name.empty()) return;  // Asked again with the next list().
-        known->second->container = std::move(name);
-        if (m_options.changed) m_options.changed();
-    }));
+    if (!m_options.nameOf) return;
+    for (const auto& [id, lease] : m_leases) {
+        if (!lease->container.empty() || lease->asked) continue;
+        lease->asked = true;
+        m_options.nameOf(lease->claim.container_address(),
+                         m_alive.wrap([this, known = id](std::string name) { learned(known, name); }));
+    }
+}
+
+void PortTable::learned(std::uint64_t id, const std::string& name)
+{
+    auto lease = m_leases.find(id);
+    if (lease == m_leases.end()) return;
+    lease->second->asked = false;
+    if (name.empty()) return;  // Not started yet, perhaps; asked again when the containers change.
+    lease->second->container = name;
+    if (m_options.changed) m_options.changed();
 }
 
 }  // namespace slipway

@@ -51,8 +51,11 @@ public:
         std::string refusal;      // Empty: bound.
         std::string remedy;
     };
-    // Asks for the names that are not known yet; `changed` is called when they are.
-    std::vector<Entry> list();
+    std::vector<Entry> list() const;
+
+    // The engine's containers are others now: asks for the names that are not known yet. `changed` is
+    // called when they are.
+    void learnNames();
 
 private:
     struct Lease;
@@ -64,7 +67,7 @@ private:
     Refusal refusalOf(const TcpTarget& host, const Error& error) const;
     void explainHolder(std::uint64_t id, const TcpTarget& host, const Decided& decided);
     void decide(std::uint64_t id, Refusal refusal, const Decided& decided);
-    void learnName(std::uint64_t id, Lease& lease);
+    void learned(std::uint64_t id, const std::string& name);
 
     Loop& m_loop;
     Dialer& m_dialer;

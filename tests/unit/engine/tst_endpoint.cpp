@@ -147,13 +147,15 @@ private slots:
         QVERIFY(bench.listen());
         bench.endpoint->setEngine({&bench.dialer, false, ""});
         std::string list = json(
-            "[{'Id':'aa','Names':['/web/alias','/web'],'State':'running','Mounts':[{'Type':'bind',"
+            "[{'Id':'aa','Names':['/web/alias','/web'],'State':'running','Ports':[{'PublicPort':8080,'Type':'tcp'},{'PublicPort':53,'Type':'udp'},{'PrivatePort':1,'Type':'tcp'}],'Mounts':[{'Type':'bind',"
             "'Source':'/mnt/host/real','Destination':'/d'}],'NetworkSettings':{'Networks':{'bridge':{"
             "'IPAddress':'172.17.0.2'}}}},{'Id':'bb','Names':['/old'],'State':'exited'}]");
         QVERIFY(bench.reply("/containers/json?all=1", list));
         Containers& containers = bench.endpoint->containers();
         QVERIFY(runUntil(bench.loop, [&] { return containers.all().size() == 2; }));
         QCOMPARE(containers.running(), std::size_t{1});
+        QCOMPARE(containers.nameOnPort(8080), std::string("web"));
+        QCOMPARE(containers.nameOnPort(53), std::string());
         QCOMPARE(containers.folders().at("/home/ann/link"), std::vector<std::string>{"web"});
         std::optional<std::string> name;
         containers.nameOf("172.17.0.2", [&](std::string found) { name = found; });

@@ -7,6 +7,7 @@
 #include "tests/support/run_until.h"
 #include "tests/support/wire.h"
 #include "wsl-bridge/engine/http_proxy.h"
+#include "wsl-bridge/engine/port_conflict.h"
 
 using namespace slipway;
 using namespace slipway::test;
@@ -32,7 +33,7 @@ struct Bench {
     bool ended = false;
 
     Bench()
-        : context{loop, {}, BindRecords(dir.filePath("records").toStdString()), {}, {}, {}}
+        : context{loop, {}, BindRecords(dir.filePath("records").toStdString()), {}, {}, {}, {}}
     {
         context.options.user = *invokingUser();
         context.options.endpointSocket = "/home/ann/.slipway/docker.sock";
@@ -390,6 +391,28 @@ private slots:
         QVERIFY(bench.engineGets(post("/containers/x/start", "")));
         QVERIFY(bench.engine().send(answer("500 Internal Server Error", json("{'message':'mount /mnt/host/a: no'}"))));
         QVERIFY(bench.clientGets(answer("500 Internal Server Error", json("{'message':'mount /a: no'}"))));
+    }
+
+    void namesTheContainerThatPublishesAPort_data()
+    {
+        QTest::addColumn<QString>("message");
+        QTest::addColumn<QString>("shown");
+        QTest::newRow("known") << "on x: Bind for 0.0.0.0:8080 failed: port is already allocated"
+                               << "on x: Bind for 0.0.0.0:8080 failed: port is already allocated: held by container 'demo'";
+        QTest::newRow("IPv6") << "Bind for :::8080 failed: port is already allocated (x)"
+                              << "Bind for :::8080 failed: port is already allocated: held by container 'demo' (x)";
+        QTest::newRow("unknown") << "Bind for 0.0.0.0:81 failed: port is already allocated"
+                                 << "Bind for 0.0.0.0:81 failed: port is already allocated";
+        QTest::newRow("no port") << " failed: port is already allocated" << " failed: port is already allocated";
+        QTest::newRow("nonsense") << "a:b failed: port is already allocated" << "a:b failed: port is already allocated";
+        QTest::newRow("too large") << ":99999 failed: port is already allocated" << ":99999 failed: port is already allocated";
+    }
+    void namesTheContainerThatPublishesAPort()
+    {
+        QFETCH(QString, message);
+        QFETCH(QString, shown);
+        auto containerOn = [](std::uint16_t port) { return std::string(port == 8080 ? "demo" : ""); };
+        QCOMPARE(withPortHolder(message.toStdString(), containerOn), json(shown.toStdString()));
     }
 
     void refusesAMissingMountAndMakesAMissingBind()

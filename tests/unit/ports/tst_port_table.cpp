@@ -177,7 +177,8 @@ private slots:
         QCOMPARE(bench.claim(1, claimOf(port)), std::string());
         QCOMPARE(bench.claim(2, claimOf(port)),
                  "bind 127.0.0.1:" + std::to_string(port) + ": held by container \"demo\"");
-        bench.table->list();
+        QCOMPARE(bench.table->list().front().container, std::string("172.17.0.2"));
+        bench.table->learnNames();
         QCOMPARE(bench.table->list().front().container, std::string("demo"));
         QCOMPARE(bench.table->list().size(), std::size_t{1});
     }
