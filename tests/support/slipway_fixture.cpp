@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 
 #include "shared/json/json.h"
+#include "wsl-bridge/machine/sandbox/names.h"
 
 namespace slipway::test {
 namespace {
@@ -172,6 +173,14 @@ Result<Child> SlipwayFixture::startDocker(const Words& args, Command::Sink out, 
     return Child::start(command);
 }
 
+void SlipwayFixture::tellLogs() const
+{
+    for (const char* name : {"bridge.log", "agent.log", "engine.log"}) {
+        auto tail = tool("tail", {"-n", "40", (m_home.logDir() / name).string()});
+        std::fprintf(stderr, "--- %s\n%s", name, tail ? tail->c_str() : "none\n");
+    }
+}
+
 bool SlipwayFixture::start()
 {
     Output output = slipway({"start"});
@@ -251,16 +260,15 @@ bool SlipwayFixture::ping()
 LeftOvers LeftOvers::of(const Home& home)
 {
     LeftOvers left;
-    std::string name = home.instanceName();
+    MachineNames names = machineNames(home.instanceName(), home.root);
     addLinesWith("/proc/self/mounts", home.root.string(), left.things);
-    addOutputLinesWith(tool("ip", {"-o", "link"}), "slipway", left.things);
-    addOutputLinesWith(tool("nft", {"list", "tables"}), "slipway", left.things);
+    addOutputLinesWith(tool("ip", {"-o", "link"}), names.link, left.things);
+    addOutputLinesWith(tool("nft", {"list", "tables"}), names.nftTable, left.things);
     addOutputLinesWith(tool("losetup", {"-a"}), home.root.string(), left.things);
     std::error_code ignored;
     for (const auto& entry : fs::recursive_directory_iterator(
              "/sys/fs/cgroup", fs::directory_options::skip_permission_denied, ignored))
-        if (entry.path().filename().string().find(name) != std::string::npos)
-            left.things.push_back(entry.path().string());
+        if (entry.path().filename() == names.cgroup) left.things.push_back(entry.path().string());
     for (pid_t pid : processes()) {
         std::ifstream in(fmt::format("/proc/{}/cmdline", pid));
         std::string line(std::istreambuf_iterator<char>(in), {});

@@ -44,6 +44,7 @@ public:
     pid_t machinePid() const;  // Of slipway-init; 0: none.
     pid_t pidInMachine(const std::string& comm) const;  // As the host counts; 0: none.
     bool ping();
+    void tellLogs() const;  // The ends of its logs, to stderr: for a test that failed.
     std::map<std::string, std::string> environment() const;
 
 private:

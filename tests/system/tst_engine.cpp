@@ -33,6 +33,7 @@ private slots:
 
     void cleanup()
     {
+        if (m_slipway && QTest::currentTestFailed()) m_slipway->tellLogs();
         if (m_slipway) shell("docker rm -f $(docker ps -aq) 2>/dev/null");
     }
 
@@ -173,7 +174,8 @@ private slots:
         Output output = m_slipway->shell(
             "set -e; tar -C \"$SLIPWAY_ROOTFS\" --exclude=./proc --exclude=./sys --exclude=./dev -c . | "
             "docker import - dind >/dev/null; tar -C /bin -c busybox > bb.tar; "
-            "docker run --rm --privileged -v $PWD/bb.tar:/bb.tar -v dind-data:/var/lib/docker dind "
+            "docker run --rm --privileged -v $PWD/bb.tar:/bb.tar -v dind-data:/var/lib/docker "
+            "-v \"$SLIPWAY_CLI/../libexec/docker\":/usr/bin/docker:ro dind "
             "sh -c 'mkdir -p /proc /sys /dev /run; (dockerd >/tmp/log 2>&1 &); i=0; "
             "until docker version >/dev/null 2>&1; do i=$((i+1)); [ $i -gt 300 ] && "
             "{ tail -5 /tmp/log; exit 1; }; sleep 0.1; done; "

@@ -59,6 +59,7 @@ private slots:
     }
     void cleanup()
     {
+        if (m_slipway && QTest::currentTestFailed()) m_slipway->tellLogs();
         m_slipway.reset();
     }
 

@@ -7,6 +7,7 @@
 
 #include <QTcpServer>
 #include <QtTest>
+#include <fmt/format.h>
 
 #include "shared/io/descriptor.h"
 #include "tests/support/slipway_fixture.h"
@@ -65,6 +66,7 @@ private slots:
     void cleanupTestCase() { m_slipway.reset(); }
     void cleanup()
     {
+        if (m_slipway && QTest::currentTestFailed()) m_slipway->tellLogs();
         if (m_slipway) m_slipway->shell("docker rm -f $(docker ps -aq) 2>/dev/null");
     }
 
