@@ -46,6 +46,7 @@ check_subordinate_ids() {
         grep -qE "^($(id -un)|$(id -u)):" "$file" 2>/dev/null && continue
         problem "$(id -un) has no range in $file, which a rootless machine needs" \
             "have root run: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $(id -un)"
+        return
     done
 }
 
