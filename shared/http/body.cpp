@@ -26,10 +26,18 @@ tl::unexpected<Error> malformed(const char* what)
 BodyScanner::BodyScanner(Framing framing) : m_state(State::Done), m_left(framing.length)
 {
     switch (framing.kind) {
-        case Framing::Kind::None: m_state = State::Done; break;
-        case Framing::Kind::Length: m_state = m_left ? State::Length : State::Done; break;
-        case Framing::Kind::Chunked: m_state = State::Size; break;
-        case Framing::Kind::UntilClose: m_state = State::UntilClose; break;
+        case Framing::Kind::None:
+            m_state = State::Done;
+            break;
+        case Framing::Kind::Length:
+            m_state = m_left ? State::Length : State::Done;
+            break;
+        case Framing::Kind::Chunked:
+            m_state = State::Size;
+            break;
+        case Framing::Kind::UntilClose:
+            m_state = State::UntilClose;
+            break;
     }
 }
 
@@ -102,7 +110,8 @@ Result<> BodyScanner::step(char c)
         case State::Done:
         case State::UntilClose:
         case State::Length:
-        case State::Data: break;
+        case State::Data:
+            break;
     }
     CHECK(false);
 }

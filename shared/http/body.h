@@ -9,8 +9,8 @@
 
 namespace slipway::http {
 
-// Follows one body through the bytes of its connection, chunk sizes, extensions and trailers included,
-// without keeping any of them.
+// Follows one body through the bytes of its connection, chunk sizes, extensions and trailers
+// included, without keeping any of them.
 class BodyScanner {
 public:
     explicit BodyScanner(Framing framing);
@@ -23,18 +23,30 @@ public:
     bool untilClose() const { return m_state == State::UntilClose; }
 
 private:
-    // Chunked (RFC 9112, section 7.1): Size, then Extension up to the line's end; Data and its line end;
-    // after a size of 0, trailer lines up to an empty one.
+    // Chunked (RFC 9112, section 7.1): Size, then Extension up to the line's end; Data and its line
+    // end; after a size of 0, trailer lines up to an empty one.
     enum class State {
-        Done, UntilClose, Length,
-        Size, Extension, SizeEnd, Data, DataEnd, DataEnd2, TrailerStart, Trailer, TrailerLineEnd, LastEnd
+        Done,
+        UntilClose,
+        Length,
+        Size,
+        Extension,
+        SizeEnd,
+        Data,
+        DataEnd,
+        DataEnd2,
+        TrailerStart,
+        Trailer,
+        TrailerLineEnd,
+        LastEnd
     };
     Result<> step(char c);
 
     State m_state;
     std::uint64_t m_left = 0;  // Of the body, or of the chunk.
     std::size_t m_digits = 0;
-    std::size_t m_extraBytes = 0;  // Of the extension or the trailers: bounded, as nobody reads them.
+    std::size_t m_extraBytes =
+        0;  // Of the extension or the trailers: bounded, as nobody reads them.
 };
 
 // The content of a whole chunked body that a BodyScanner has accepted.

@@ -1,8 +1,8 @@
 // Theory of operation. Boost.Beast's parser checks the grammar; what it lets through and two
-// implementations could still read differently is refused here: repeated or listed Content-Length, a
-// Transfer-Encoding that is not exactly `chunked`, either of them beside the other, chunks under
-// HTTP/1.0, no Host or several. Heads are then written out anew from the parsed fields, so folded lines
-// and odd blanks never reach the engine.
+// implementations could still read differently is refused here: repeated or listed Content-Length,
+// a Transfer-Encoding that is not exactly `chunked`, either of them beside the other, chunks under
+// HTTP/1.0, no Host or several. Heads are then written out anew from the parsed fields, so folded
+// lines and odd blanks never reach the engine.
 #include "shared/http/head.h"
 
 #include <algorithm>
@@ -17,7 +17,10 @@ namespace {
 namespace beast = boost::beast;
 using ErrorCode = beast::error_code;
 
-bool equalNames(std::string_view a, std::string_view b) { return beast::iequals(a, b); }
+bool equalNames(std::string_view a, std::string_view b)
+{
+    return beast::iequals(a, b);
+}
 
 // Collects what Beast finds in one head; bodies are none of its business.
 template <bool isRequest, class HeadType>
@@ -74,7 +77,8 @@ Result<HeadType> parse(std::string_view text, std::string_view what)
     ErrorCode failed;
     std::size_t used = parser.put(boost::asio::buffer(text.data(), text.size()), failed);
     if (failed == beast::http::error::need_more) failed = {};
-    if (failed) return fail(Code::InvalidArgument, fmt::format("malformed {}: {}", what, failed.message()));
+    if (failed)
+        return fail(Code::InvalidArgument, fmt::format("malformed {}: {}", what, failed.message()));
     if (!parser.is_header_done() || used != text.size())
         return fail(Code::InvalidArgument, fmt::format("malformed {}: bad line ending", what));
     return std::move(parser.head);
@@ -84,7 +88,8 @@ std::optional<std::uint64_t> decimal(std::string_view text)
 {
     std::uint64_t value = 0;
     auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (text.empty() || failed != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+    if (text.empty() || failed != std::errc{} || end != text.data() + text.size())
+        return std::nullopt;
     return value;
 }
 
@@ -117,11 +122,15 @@ Framing declaredFraming(const Head& head, Framing::Kind without)
 
 std::string withFields(std::string text, const Head& head)
 {
-    for (const Field& field : head.fields) text += fmt::format("{}: {}\r\n", field.name, field.value);
+    for (const Field& field : head.fields)
+        text += fmt::format("{}: {}\r\n", field.name, field.value);
     return text += "\r\n";
 }
 
-std::string_view versionText(const Head& head) { return head.version == 10 ? "HTTP/1.0" : "HTTP/1.1"; }
+std::string_view versionText(const Head& head)
+{
+    return head.version == 10 ? "HTTP/1.0" : "HTTP/1.1";
+}
 
 int hexDigit(char c)
 {
@@ -151,8 +160,9 @@ std::string decoded(std::string_view text, bool plusIsBlank)
 
 std::size_t Head::count(std::string_view name) const
 {
-    return static_cast<std::size_t>(std::count_if(
-        fields.begin(), fields.end(), [&](const Field& field) { return equalNames(field.name, name); }));
+    return static_cast<std::size_t>(
+        std::count_if(fields.begin(), fields.end(),
+                      [&](const Field& field) { return equalNames(field.name, name); }));
 }
 
 std::optional<std::string_view> Head::find(std::string_view name) const
@@ -171,8 +181,10 @@ bool Head::hasToken(std::string_view name, std::string_view token) const
             std::size_t comma = std::min(rest.find(','), rest.size());
             std::string_view item = rest.substr(0, comma);
             rest.remove_prefix(std::min(comma + 1, rest.size()));
-            while (!item.empty() && (item.front() == ' ' || item.front() == '\t')) item.remove_prefix(1);
-            while (!item.empty() && (item.back() == ' ' || item.back() == '\t')) item.remove_suffix(1);
+            while (!item.empty() && (item.front() == ' ' || item.front() == '\t'))
+                item.remove_prefix(1);
+            while (!item.empty() && (item.back() == ' ' || item.back() == '\t'))
+                item.remove_suffix(1);
             if (equalNames(item, token)) return true;
         }
     }
@@ -229,7 +241,10 @@ Result<ResponseHead> parseResponse(std::string_view text)
     return head;
 }
 
-Framing framingOf(const RequestHead& head) { return declaredFraming(head, Framing::Kind::None); }
+Framing framingOf(const RequestHead& head)
+{
+    return declaredFraming(head, Framing::Kind::None);
+}
 
 Framing framingOf(const ResponseHead& head, std::string_view requestMethod)
 {
@@ -240,12 +255,14 @@ Framing framingOf(const ResponseHead& head, std::string_view requestMethod)
 
 std::string toText(const RequestHead& head)
 {
-    return withFields(fmt::format("{} {} {}\r\n", head.method, head.target, versionText(head)), head);
+    return withFields(fmt::format("{} {} {}\r\n", head.method, head.target, versionText(head)),
+                      head);
 }
 
 std::string toText(const ResponseHead& head)
 {
-    return withFields(fmt::format("{} {} {}\r\n", versionText(head), head.status, head.reason), head);
+    return withFields(fmt::format("{} {} {}\r\n", versionText(head), head.status, head.reason),
+                      head);
 }
 
 std::string pathOf(std::string_view target)

@@ -19,7 +19,8 @@ struct Field {
     std::string value;
 };
 
-// What both kinds of head share. Fields keep their order and their spelling; names compare without case.
+// What both kinds of head share. Fields keep their order and their spelling; names compare without
+// case.
 struct Head {
     int version = 11;  // 10 or 11.
     std::vector<Field> fields;

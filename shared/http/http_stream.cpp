@@ -1,8 +1,8 @@
-// Theory of operation. HTTP needs three things of a connection that a plain stream lacks: the bytes after
-// a head belong to the body, those after a body to the next message, and a client that leaves must be
-// noticed while its answer is awaited. HttpStream gives all three on one rule: at most one read of the
-// stream below is under way, and what it brings is either wanted at once or kept (never copied, as the
-// stream below keeps its buffer until its next read) for the next read().
+// Theory of operation. HTTP needs three things of a connection that a plain stream lacks: the bytes
+// after a head belong to the body, those after a body to the next message, and a client that leaves
+// must be noticed while its answer is awaited. HttpStream gives all three on one rule: at most one
+// read of the stream below is under way, and what it brings is either wanted at once or kept (never
+// copied, as the stream below keeps its buffer until its next read) for the next read().
 #include "shared/http/http_stream.h"
 
 namespace slipway::http {
@@ -18,9 +18,15 @@ void HttpStream::read(ReadDone done)
     if (!m_reading) readBelow();
 }
 
-void HttpStream::write(Bytes data, WriteDone done) { m_below->write(data, std::move(done)); }
+void HttpStream::write(Bytes data, WriteDone done)
+{
+    m_below->write(data, std::move(done));
+}
 
-void HttpStream::closeWrite() { m_below->closeWrite(); }
+void HttpStream::closeWrite()
+{
+    m_below->closeWrite();
+}
 
 void HttpStream::unread(Bytes tail)
 {
@@ -76,7 +82,10 @@ void HttpStream::deliverLater()
     }));
 }
 
-HeadReader::HeadReader(HttpStream& from, Done done) : m_from(from), m_done(std::move(done)) { more(); }
+HeadReader::HeadReader(HttpStream& from, Done done) : m_from(from), m_done(std::move(done))
+{
+    more();
+}
 
 HeadReader::~HeadReader()
 {

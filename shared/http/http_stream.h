@@ -10,8 +10,8 @@
 
 namespace slipway::http {
 
-// A stream whose last bytes can be given back, and that can be watched for its end while nobody reads.
-// Holds no more than the one buffer of the stream below.
+// A stream whose last bytes can be given back, and that can be watched for its end while nobody
+// reads. Holds no more than the one buffer of the stream below.
 class HttpStream final : public ByteStream {
 public:
     HttpStream(Loop& loop, StreamPtr below);
@@ -22,7 +22,8 @@ public:
 
     // The next read() gives these; a tail of what the last one gave.
     void unread(Bytes tail);
-    // Nobody wants the outcome of the read or watch under way any more; its bytes are kept for the next.
+    // Nobody wants the outcome of the read or watch under way any more; its bytes are kept for the
+    // next.
     void forget()
     {
         m_wanted = nullptr;
@@ -69,8 +70,8 @@ private:
     std::string m_text;
 };
 
-// Moves one body unread, its framing included. Destroying it gives up; a write may then still be under
-// way. Both streams outlive it.
+// Moves one body unread, its framing included. Destroying it gives up; a write may then still be
+// under way. Both streams outlive it.
 class BodyPump {
 public:
     using Done = std::function<void(Result<>)>;

@@ -22,7 +22,8 @@ std::string tidy(std::string_view path)
 
 bool canBePartOfAName(char c)
 {
-    return std::isalnum(static_cast<unsigned char>(c)) || c == '/' || c == '.' || c == '_' || c == '-';
+    return std::isalnum(static_cast<unsigned char>(c)) || c == '/' || c == '.' || c == '_' ||
+           c == '-';
 }
 
 }  // namespace
@@ -42,7 +43,7 @@ PathOwner ownerOf(std::string_view path, const std::filesystem::path& endpointSo
     auto holds = [&](std::string_view folder) { return isAtOrBelow(plain, folder); };
     if (std::any_of(kPersons.begin(), kPersons.end(), holds)) return PathOwner::Host;
     return std::any_of(kMachines.begin(), kMachines.end(), holds) ? PathOwner::Machine
-                                                                   : PathOwner::Host;
+                                                                  : PathOwner::Host;
 }
 
 std::string withHostPaths(std::string_view message)

@@ -11,8 +11,8 @@ namespace slipway {
 // Where the host's files are in the machine.
 inline constexpr std::string_view kHostFilesInMachine = "/mnt/host";
 
-// The socket in the machine that leads back to this endpoint, so that a bind made through it means the
-// same host path as one made on the host.
+// The socket in the machine that leads back to this endpoint, so that a bind made through it means
+// the same host path as one made on the host.
 inline constexpr std::string_view kDockerSocketInMachine = "/run/slipway/docker.sock";
 
 enum class PathOwner {

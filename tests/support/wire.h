@@ -1,4 +1,5 @@
-// Raw ends of connections for tests: what a peer wrote, whether it ended, and a Dialer that hands them out.
+// Raw ends of connections for tests: what a peer wrote, whether it ended, and a Dialer that hands
+// them out.
 #pragma once
 
 #include <array>
@@ -25,7 +26,8 @@ public:
     Wire& poll()
     {
         std::array<char, 65536> buffer;
-        for (ssize_t n; (n = ::recv(m_socket.get(), buffer.data(), buffer.size(), MSG_DONTWAIT)) >= 0;) {
+        for (ssize_t n;
+             (n = ::recv(m_socket.get(), buffer.data(), buffer.size(), MSG_DONTWAIT)) >= 0;) {
             if (n == 0) {
                 ended = true;
                 break;
@@ -61,11 +63,13 @@ struct WirePair {
 inline WirePair wirePair()
 {
     int fds[2];
-    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) != 0) std::abort();
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) != 0)
+        std::abort();
     return {Descriptor(fds[0]), Descriptor(fds[1])};
 }
 
-// Every dial succeeds at once, with a connection whose other end the test holds; or fails with `error`.
+// Every dial succeeds at once, with a connection whose other end the test holds; or fails with
+// `error`.
 class WireDialer final : public Dialer {
 public:
     explicit WireDialer(Loop& loop) : m_loop(loop) {}

@@ -76,8 +76,7 @@ std::string shownSource(const BindRecords& records, const std::string& container
 std::string withHostPathsOfContainer(std::string_view inspected, const BindRecords& records)
 {
     std::vector<JsonEdit> edits;
-    if (auto json = JsonText::scan(inspected))
-        ContainerEditor(*json, json->root(), records, edits);
+    if (auto json = JsonText::scan(inspected)) ContainerEditor(*json, json->root(), records, edits);
     return withEdits(inspected, std::move(edits));
 }
 

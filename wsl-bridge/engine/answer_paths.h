@@ -9,7 +9,8 @@
 
 namespace slipway {
 
-// A bind's source as the user knows it: as recorded, else the host's own name of it, else unchanged.
+// A bind's source as the user knows it: as recorded, else the host's own name of it, else
+// unchanged.
 std::string shownSource(const BindRecords& records, const std::string& containerId,
                         std::string_view destination, const std::string& machinePath);
 

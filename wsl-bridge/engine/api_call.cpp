@@ -49,8 +49,10 @@ ApiCall apiCallOf(std::string_view method, std::string_view target)
     }
     if (method == "DELETE" && containers && segments.size() == 2) return ApiCall::ContainerChange;
     if (method != "POST") return ApiCall::Other;
-    if (containers && segments.size() == 2 && segments[1] == "create") return ApiCall::ContainerCreate;
-    if (containers && std::find(kChanges.begin(), kChanges.end(), segments.back()) != kChanges.end())
+    if (containers && segments.size() == 2 && segments[1] == "create")
+        return ApiCall::ContainerCreate;
+    if (containers &&
+        std::find(kChanges.begin(), kChanges.end(), segments.back()) != kChanges.end())
         return ApiCall::ContainerChange;
     if (segments[0] == "swarm" && segments.size() == 2) {
         if (segments[1] == "init" || segments[1] == "join") return ApiCall::SwarmEnter;

@@ -6,12 +6,12 @@
 namespace slipway {
 
 enum class ApiCall {
-    Other,             // Relayed unread, but for error messages.
+    Other,  // Relayed unread, but for error messages.
     ContainerCreate,
     ContainerInspect,
     ContainerList,
-    ContainerChange,   // What may change which containers run, and how they are called.
-    SwarmEnter,        // init, join
+    ContainerChange,  // What may change which containers run, and how they are called.
+    SwarmEnter,       // init, join
     SwarmLeave,
 };
 

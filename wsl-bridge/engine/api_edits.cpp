@@ -33,7 +33,8 @@ void ApiEdits::prepare(std::string body, Prepared prepared)
     if (m_call == ApiCall::SwarmEnter && options.setLiveRestore) {
         return options.setLiveRestore(false, m_alive.wrap([this](Result<> set) {
             if (set) return m_prepared(std::move(m_body));
-            m_prepared(tl::unexpected(context("set live-restore aside for the swarm", set.error())));
+            m_prepared(
+                tl::unexpected(context("set live-restore aside for the swarm", set.error())));
         }));
     }
     m_prepared(std::move(m_body));
@@ -41,7 +42,8 @@ void ApiEdits::prepare(std::string body, Prepared prepared)
 
 void ApiEdits::grantNext(std::size_t index)
 {
-    if (index == m_hostPaths.size() || !m_context.options.grant) return m_prepared(std::move(m_body));
+    if (index == m_hostPaths.size() || !m_context.options.grant)
+        return m_prepared(std::move(m_body));
     m_context.options.grant(m_hostPaths[index], m_alive.wrap([this, index](Result<> granted) {
         if (!granted) return m_prepared(tl::unexpected(granted.error()));
         grantNext(index + 1);
@@ -66,7 +68,8 @@ std::string ApiEdits::editAnswer(const http::ResponseHead& answer, std::string b
             if (!m_context.containerOnPort) return shown;
             return withPortHolder(std::move(shown), m_context.containerOnPort);
         });
-    if (m_call == ApiCall::ContainerInspect) return withHostPathsOfContainer(body, m_context.records);
+    if (m_call == ApiCall::ContainerInspect)
+        return withHostPathsOfContainer(body, m_context.records);
     if (m_call == ApiCall::ContainerList) return withHostPathsOfContainers(body, m_context.records);
     if (m_call == ApiCall::ContainerCreate) remember(body);
     return body;

@@ -23,7 +23,8 @@ public:
 
     bool holdsRequest() const { return m_call == ApiCall::ContainerCreate; }
 
-    // Before the request goes on: `body` is what was held. Gives the body for the engine, or the refusal.
+    // Before the request goes on: `body` is what was held. Gives the body for the engine, or the
+    // refusal.
     using Prepared = std::function<void(Result<std::string>)>;
     void prepare(std::string body, Prepared prepared);
 

@@ -21,7 +21,9 @@ Result<std::vector<BindRecord>> readFile(const fs::path& file)
     std::ifstream in(file, std::ios::binary);
     std::string text((std::istreambuf_iterator<char>(in)), {});
     TRY(auto json, parseJson(text, file.string()));
-    auto malformed = [&] { return fail(Code::DataLoss, file.string() + ": not a record of binds"); };
+    auto malformed = [&] {
+        return fail(Code::DataLoss, file.string() + ": not a record of binds");
+    };
     if (!json.is_object()) return malformed();
     std::vector<BindRecord> binds;
     for (const auto& [destination, spelled] : json.as_object()) {
@@ -40,7 +42,9 @@ Result<> replaceFile(const fs::path& file, const std::string& text)
     if (!out) return fail(Code::Unavailable, fmt::format("write {}", fresh.string()));
     std::error_code failed;
     fs::rename(fresh, file, failed);
-    if (failed) return fail(Code::Unavailable, fmt::format("write {}: {}", file.string(), failed.message()));
+    if (failed)
+        return fail(Code::Unavailable,
+                    fmt::format("write {}: {}", file.string(), failed.message()));
     return {};
 }
 
@@ -76,7 +80,9 @@ Result<> BindRecords::put(const std::string& containerId, const std::vector<Bind
     m_entries[containerId] = {binds, ++m_clock};
     std::error_code failed;
     fs::create_directories(m_dir, failed);
-    if (failed) return fail(Code::Unavailable, fmt::format("mkdir {}: {}", m_dir.string(), failed.message()));
+    if (failed)
+        return fail(Code::Unavailable,
+                    fmt::format("mkdir {}: {}", m_dir.string(), failed.message()));
     return replaceFile(fileOf(containerId), boost::json::serialize(json));
 }
 

@@ -1,4 +1,5 @@
-// How users spelled the host paths of their containers' binds: it can't be computed from the machine's.
+// How users spelled the host paths of their containers' binds: it can't be computed from the
+// machine's.
 #pragma once
 
 #include <cstdint>

@@ -58,13 +58,14 @@ ContainerSeen toContainer(const json::value& listed, const BindRecords& records)
 
 bool same(const ContainerSeen& a, const ContainerSeen& b)
 {
-    return a.id == b.id && a.name == b.name && a.running == b.running && a.addresses == b.addresses &&
-           a.hostFolders == b.hostFolders && a.tcpPorts == b.tcpPorts;
+    return a.id == b.id && a.name == b.name && a.running == b.running &&
+           a.addresses == b.addresses && a.hostFolders == b.hostFolders && a.tcpPorts == b.tcpPorts;
 }
 
 }  // namespace
 
-Result<std::vector<ContainerSeen>> parseContainers(std::string_view listed, const BindRecords& records)
+Result<std::vector<ContainerSeen>> parseContainers(std::string_view listed,
+                                                   const BindRecords& records)
 {
     TRY(auto value, parseJson(listed, "the engine's containers"));
     if (!value.is_array()) return fail(Code::DataLoss, "the engine's containers: not a list");
@@ -103,8 +104,9 @@ void Containers::ask()
         return;
     }
     m_moment = m_records.now();
-    m_question = EngineClient(m_loop, *m_dialer).get(
-        "/containers/json?all=1", [this](Result<std::string> answer) { answered(std::move(answer)); });
+    m_question = EngineClient(m_loop, *m_dialer)
+                     .get("/containers/json?all=1",
+                          [this](Result<std::string> answer) { answered(std::move(answer)); });
 }
 
 void Containers::answered(Result<std::string> answer)
@@ -112,7 +114,8 @@ void Containers::answered(Result<std::string> answer)
     bool asked = m_question != nullptr;
     m_question.reset();
     auto seen = answer ? parseContainers(*answer, m_records) : tl::unexpected(answer.error());
-    bool differs = seen && !std::equal(seen->begin(), seen->end(), m_all.begin(), m_all.end(), same);
+    bool differs =
+        seen && !std::equal(seen->begin(), seen->end(), m_all.begin(), m_all.end(), same);
     if (!seen) log::debug("endpoint: {}", seen.error().message);
     if (seen && asked) {
         std::set<std::string> ids;
@@ -128,8 +131,8 @@ void Containers::answered(Result<std::string> answer)
 
 std::size_t Containers::running() const
 {
-    return static_cast<std::size_t>(
-        std::count_if(m_all.begin(), m_all.end(), [](const auto& container) { return container.running; }));
+    return static_cast<std::size_t>(std::count_if(
+        m_all.begin(), m_all.end(), [](const auto& container) { return container.running; }));
 }
 
 std::map<std::string, std::vector<std::string>> Containers::folders() const

@@ -25,7 +25,8 @@ struct ContainerSeen {
 };
 
 // From the answer of containers/json?all=1.
-Result<std::vector<ContainerSeen>> parseContainers(std::string_view json, const BindRecords& records);
+Result<std::vector<ContainerSeen>> parseContainers(std::string_view json,
+                                                   const BindRecords& records);
 
 // The list as last seen, and the means to see it anew.
 class Containers {
@@ -41,12 +42,14 @@ public:
 
     const std::vector<ContainerSeen>& all() const { return m_all; }
     std::size_t running() const;
-    std::map<std::string, std::vector<std::string>> folders() const;  // In use: path to names, running.
+    std::map<std::string, std::vector<std::string>> folders()
+        const;  // In use: path to names, running.
 
     // As last seen; an empty name if no running container publishes the TCP port.
     std::string nameOnPort(std::uint16_t port) const;
 
-    // After a new look; an empty name if no running container has the address. Fits PortTable::NameOf.
+    // After a new look; an empty name if no running container has the address. Fits
+    // PortTable::NameOf.
     void nameOf(const std::string& address, std::function<void(std::string)> done);
 
 private:

@@ -42,7 +42,8 @@ private:
         if (stringMember(mount, "Type") != "bind") return {};
         auto source = m_json.member(mount, "Source");
         auto spelled = stringMember(mount, "Source");
-        if (!spelled || !spelled->starts_with('/')) return {};  // dockerd refuses it in its own words.
+        if (!spelled || !spelled->starts_with('/'))
+            return {};  // dockerd refuses it in its own words.
         Missing missing = Missing::Refuse;
         if (auto options = m_json.member(mount, "BindOptions"))
             if (auto create = m_json.member(*options, "CreateMountpoint"))
@@ -71,9 +72,12 @@ private:
     Result<std::optional<std::string>> toMachine(const std::string& spelled, Missing missing)
     {
         switch (ownerOf(spelled, m_endpointSocket)) {
-            case PathOwner::Machine: return std::nullopt;
-            case PathOwner::DockerSocket: return std::string(kDockerSocketInMachine);
-            case PathOwner::Host: break;
+            case PathOwner::Machine:
+                return std::nullopt;
+            case PathOwner::DockerSocket:
+                return std::string(kDockerSocketInMachine);
+            case PathOwner::Host:
+                break;
         }
         TRY(auto canonical, m_find(spelled, missing));
         request.hostPaths.push_back(canonical);

@@ -22,8 +22,9 @@ struct CreateRequest {
 using FindHostFolder =
     std::function<Result<std::filesystem::path>(const std::string& spelled, Missing)>;
 
-// Edits HostConfig.Binds and the bind mounts of HostConfig.Mounts in place; `find` is asked for each
-// host path, those that it may refuse first. A body that is no JSON stays as it is: dockerd answers it.
+// Edits HostConfig.Binds and the bind mounts of HostConfig.Mounts in place; `find` is asked for
+// each host path, those that it may refuse first. A body that is no JSON stays as it is: dockerd
+// answers it.
 Result<CreateRequest> editCreate(std::string_view body, const std::filesystem::path& endpointSocket,
                                  const FindHostFolder& find);
 

@@ -21,12 +21,15 @@ bool outOfSwarm(const std::string& info)
 }  // namespace
 
 Endpoint::Endpoint(Loop& loop, ProxyOptions options)
-    : m_loop(loop), m_context{loop, options, BindRecords(options.recordsDir), {}, {}, {}, {}},
+    : m_loop(loop),
+      m_context{loop, options, BindRecords(options.recordsDir), {}, {}, {}, {}},
       m_containers(loop, m_context.records)
 {
     m_context.engine.reason = "stopped";
     m_context.containersChanged = [this] { m_containers.refresh(); };
-    m_context.containerOnPort = [this](std::uint16_t port) { return m_containers.nameOnPort(port); };
+    m_context.containerOnPort = [this](std::uint16_t port) {
+        return m_containers.nameOnPort(port);
+    };
     m_context.swarmChanged = [this] { restoreAfterSwarm(); };
 }
 
@@ -60,14 +63,16 @@ void Endpoint::serve(StreamPtr client)
 void Endpoint::restoreAfterSwarm()
 {
     if (!m_context.options.setLiveRestore || !m_context.engine.dialer) return;
-    m_swarmQuestion = EngineClient(m_loop, *m_context.engine.dialer)
-                          .get("/info", [this](Result<std::string> info) {
-        if (!info) return log::warn("endpoint: {}", info.error().message);
-        if (!outOfSwarm(*info)) return;
-        m_context.options.setLiveRestore(true, [](Result<> set) {
-            if (!set) log::warn("endpoint: live-restore after a swarm: {}", set.error().message);
-        });
-    });
+    m_swarmQuestion =
+        EngineClient(m_loop, *m_context.engine.dialer)
+            .get("/info", [this](Result<std::string> info) {
+                if (!info) return log::warn("endpoint: {}", info.error().message);
+                if (!outOfSwarm(*info)) return;
+                m_context.options.setLiveRestore(true, [](Result<> set) {
+                    if (!set)
+                        log::warn("endpoint: live-restore after a swarm: {}", set.error().message);
+                });
+            });
 }
 
 }  // namespace slipway

@@ -24,7 +24,8 @@ public:
     // One more client that did not come over the socket: the machine's own /var/run/docker.sock.
     void serve(StreamPtr client);
 
-    // What the engine runs, as last seen: seen anew after each answer that changes it, and on refresh().
+    // What the engine runs, as last seen: seen anew after each answer that changes it, and on
+    // refresh().
     Containers& containers() { return m_containers; }
 
 private:

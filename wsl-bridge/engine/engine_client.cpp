@@ -17,9 +17,11 @@ public:
              EngineClient::Answered answered)
         : m_loop(loop), m_target(std::move(target)), m_answered(std::move(answered)), m_limit(loop)
     {
-        m_text = fmt::format("GET {} HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n", m_target);
+        m_text =
+            fmt::format("GET {} HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n", m_target);
         m_limit.after(limit, [this] { finish(fail(Code::DeadlineExceeded, "no answer in time")); });
-        m_dialing = dialer.dial(helloEngine(), [this](Result<StreamPtr> stream) { ask(std::move(stream)); });
+        m_dialing = dialer.dial(helloEngine(),
+                                [this](Result<StreamPtr> stream) { ask(std::move(stream)); });
     }
 
 private:
@@ -70,7 +72,9 @@ private:
         m_collector.reset();
         m_engine.reset();  // Now: the owner may keep the question for long.
         m_dialing.reset();
-        if (!answer) answer.error() = context(fmt::format("ask the engine for {}", m_target), answer.error());
+        if (!answer)
+            answer.error() =
+                context(fmt::format("ask the engine for {}", m_target), answer.error());
         answered(std::move(answer));
     }
 
@@ -95,7 +99,8 @@ EngineClient::EngineClient(Loop& loop, Dialer& dialer) : m_loop(loop), m_dialer(
 EngineQuestionPtr EngineClient::get(std::string target, Answered answered,
                                     std::chrono::milliseconds limit)
 {
-    return std::make_unique<Question>(m_loop, m_dialer, std::move(target), limit, std::move(answered));
+    return std::make_unique<Question>(m_loop, m_dialer, std::move(target), limit,
+                                      std::move(answered));
 }
 
 EngineQuestionPtr EngineClient::ping(Pinged pinged, std::chrono::milliseconds limit)

@@ -19,13 +19,14 @@ public:
 };
 using EngineQuestionPtr = std::unique_ptr<EngineQuestion>;
 
-// Asks through the same dialer as the endpoint, so a good answer speaks for the endpoint's path as well.
+// Asks through the same dialer as the endpoint, so a good answer speaks for the endpoint's path as
+// well.
 class EngineClient {
 public:
     EngineClient(Loop& loop, Dialer& dialer);
 
-    // The body of a 200 answer. Unavailable for any other, with what the engine said; DeadlineExceeded
-    // after `limit`.
+    // The body of a 200 answer. Unavailable for any other, with what the engine said;
+    // DeadlineExceeded after `limit`.
     using Answered = std::function<void(Result<std::string>)>;
     EngineQuestionPtr get(std::string target, Answered answered,
                           std::chrono::milliseconds limit = std::chrono::seconds(10));

@@ -36,13 +36,14 @@ void EngineReach::attempt()
             helloEngine(), [this](Result<StreamPtr> stream) { dialed(std::move(stream)); });
         return;
     }
-    auto left = std::chrono::ceil<std::chrono::milliseconds>(m_end - std::chrono::steady_clock::now());
+    auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(m_end - std::chrono::steady_clock::now());
     if (!m_engine.starting)
         return giveUp(fmt::format("the engine is not running ({}); start it with: slipway start",
                                   m_engine.reason));
     if (left.count() <= 0)
-        return giveUp(fmt::format("the engine is not ready yet ({}); see: slipway status",
-                                  m_engine.reason));
+        return giveUp(
+            fmt::format("the engine is not ready yet ({}); see: slipway status", m_engine.reason));
     retry(left);  // Or sooner, when engineChanged().
 }
 

@@ -17,8 +17,8 @@ struct EngineAvailability {
     std::string reason;     // Its state: "stopped", "starting: …".
 };
 
-// Dials. While the engine starts, or dockerd is being restarted and refuses, it keeps trying for up to
-// `wait`, so that the first command after a start, or the one in a crash of dockerd, works.
+// Dials. While the engine starts, or dockerd is being restarted and refuses, it keeps trying for up
+// to `wait`, so that the first command after a start, or the one in a crash of dockerd, works.
 // Unavailable, with the way out, if it can't be reached. Destroying it gives up.
 class EngineReach {
 public:

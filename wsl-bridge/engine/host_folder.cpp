@@ -17,9 +17,11 @@ tl::unexpected<Error> refused(const std::string& spelled, const std::error_code&
 {
     bool denied = why == std::errc::permission_denied || why == std::errc::operation_not_permitted;
     if (denied)
-        return fail(Code::PermissionDenied,
-                    fmt::format("bind source path {}: user {} may not read it", spelled, user.name));
-    return fail(Code::InvalidArgument, fmt::format("bind source path {}: {}", spelled, why.message()));
+        return fail(
+            Code::PermissionDenied,
+            fmt::format("bind source path {}: user {} may not read it", spelled, user.name));
+    return fail(Code::InvalidArgument,
+                fmt::format("bind source path {}: {}", spelled, why.message()));
 }
 
 // Of sockets and devices only the way to them counts, as for any program that opens them.

@@ -14,8 +14,8 @@ enum class Missing {
     Refuse,  // As `docker run --mount type=bind` does.
 };
 
-// The canonical path of the bind's source, which `user` can read; what is created is theirs. Errors are
-// dockerd's own words where it has some, InvalidArgument or PermissionDenied.
+// The canonical path of the bind's source, which `user` can read; what is created is theirs. Errors
+// are dockerd's own words where it has some, InvalidArgument or PermissionDenied.
 Result<std::filesystem::path> findHostFolder(const std::string& spelled, Missing missing,
                                              const User& user);
 

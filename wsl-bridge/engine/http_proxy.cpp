@@ -1,18 +1,19 @@
-// Theory of operation. Requests are taken one at a time; what a client sends ahead stays in its buffers.
-// Each exchange has two ways that run side by side, as an engine may answer before it has all of the
-// request:
+// Theory of operation. Requests are taken one at a time; what a client sends ahead stays in its
+// buffers. Each exchange has two ways that run side by side, as an engine may answer before it has
+// all of the request:
 //
-//   request: read head -> (hold body, edit it) -> reach the engine -> write head -> move body -> sent
-//   answer:  read head -> 1xx: pass it on, read the next head
+//   request: read head -> (hold body, edit it) -> reach the engine -> write head -> move body ->
+//   sent answer:  read head -> 1xx: pass it on, read the next head
 //                      -> 101, or a body until close: raw relay, both ways, for good
 //                      -> (hold body, edit it) or move body -> sent
 //
-// When both are sent the next request is read, over the same connection to the engine. Bodies are moved
-// one read and one write at a time, so memory is two buffers for however long a stream stays open. Once
-// the request is sent the client is watched: its half-close is passed on (dockerd then cancels the call,
-// as it would on a direct connection), its reset ends the exchange. An engine that leaves before it has
-// answered is a 502. Whatever ends the connection early is followed by a short wait for the client's own
-// end, so that a client still sending can read the answer instead of a reset.
+// When both are sent the next request is read, over the same connection to the engine. Bodies are
+// moved one read and one write at a time, so memory is two buffers for however long a stream stays
+// open. Once the request is sent the client is watched: its half-close is passed on (dockerd then
+// cancels the call, as it would on a direct connection), its reset ends the exchange. An engine
+// that leaves before it has answered is a 502. Whatever ends the connection early is followed by a
+// short wait for the client's own end, so that a client still sending can read the answer instead
+// of a reset.
 #include "wsl-bridge/engine/http_proxy.h"
 
 #include <fmt/format.h>
@@ -28,24 +29,36 @@ constexpr std::chrono::milliseconds kLinger{2000};
 unsigned statusOf(const Error& error)
 {
     switch (error.code) {
-        case Code::InvalidArgument: return 400;
-        case Code::PermissionDenied: return 403;
-        case Code::ResourceExhausted: return 413;
-        case Code::Unavailable: return 503;
-        default: return 500;  // Never 404: to clients that means a missing image, which they pull.
+        case Code::InvalidArgument:
+            return 400;
+        case Code::PermissionDenied:
+            return 403;
+        case Code::ResourceExhausted:
+            return 413;
+        case Code::Unavailable:
+            return 503;
+        default:
+            return 500;  // Never 404: to clients that means a missing image, which they pull.
     }
 }
 
 std::string_view reasonOf(unsigned status)
 {
     switch (status) {
-        case 400: return "Bad Request";
-        case 403: return "Forbidden";
-        case 413: return "Content Too Large";
-        case 431: return "Request Header Fields Too Large";
-        case 502: return "Bad Gateway";
-        case 503: return "Service Unavailable";
-        default: return "Internal Server Error";
+        case 400:
+            return "Bad Request";
+        case 403:
+            return "Forbidden";
+        case 413:
+            return "Content Too Large";
+        case 431:
+            return "Request Header Fields Too Large";
+        case 502:
+            return "Bad Gateway";
+        case 503:
+            return "Service Unavailable";
+        default:
+            return "Internal Server Error";
     }
 }
 
@@ -61,7 +74,10 @@ HttpProxy::HttpProxy(ProxyContext& context, StreamPtr client, std::function<void
 
 HttpProxy::~HttpProxy() = default;
 
-void HttpProxy::start() { readRequest(); }
+void HttpProxy::start()
+{
+    readRequest();
+}
 
 void HttpProxy::engineChanged()
 {
@@ -80,7 +96,8 @@ void HttpProxy::readRequest()
 
 void HttpProxy::gotRequest(Result<std::string> text)
 {
-    if (!text && text.error().code == Code::ResourceExhausted) return refuse(431, text.error().message);
+    if (!text && text.error().code == Code::ResourceExhausted)
+        return refuse(431, text.error().message);
     if (!text || text->empty()) return finish();
     auto head = http::parseRequest(*text);
     if (!head) return refuse(400, head.error().message);
@@ -103,10 +120,12 @@ void HttpProxy::holdRequest()
 
 void HttpProxy::heldRequest(Result<http::BodyCollector::Body> body)
 {
-    if (!body && body.error().code == Code::InvalidArgument) return refuse(400, body.error().message);
+    if (!body && body.error().code == Code::InvalidArgument)
+        return refuse(400, body.error().message);
     if (!body) return finish();
     if (!body->scanner.done())
-        return refuse(413, fmt::format("the body is larger than {} MiB", ApiEdits::kMaxHeldBytes >> 20));
+        return refuse(413,
+                      fmt::format("the body is larger than {} MiB", ApiEdits::kMaxHeldBytes >> 20));
     bool chunked = http::framingOf(m_request).kind == http::Framing::Kind::Chunked;
     prepare(chunked ? http::withoutChunks(body->raw) : std::move(body->raw));
 }
@@ -144,7 +163,8 @@ void HttpProxy::forward()
     m_engine->write(bytesOf(m_toEngine), m_alive.wrap([this, held](Result<> written) {
         m_toEngine = {};
         if (!written) return requestBroken();
-        if (held || http::framingOf(m_request).kind == http::Framing::Kind::None) return requestSent();
+        if (held || http::framingOf(m_request).kind == http::Framing::Kind::None)
+            return requestSent();
         moveRequestBody();
     }));
     readAnswer();
@@ -153,11 +173,13 @@ void HttpProxy::forward()
 void HttpProxy::moveRequestBody()
 {
     m_requestPump = std::make_unique<http::BodyPump>(
-        *m_client, *m_engine, http::BodyScanner(http::framingOf(m_request)), [this](Result<> moved) {
+        *m_client, *m_engine, http::BodyScanner(http::framingOf(m_request)),
+        [this](Result<> moved) {
             if (moved) return requestSent();
             if (m_requestPump->writeFailed()) return requestBroken();
             bool malformed = moved.error().code == Code::InvalidArgument;
-            if (malformed && !m_answerBegun && !m_clientBusy) return refuse(400, moved.error().message);
+            if (malformed && !m_answerBegun && !m_clientBusy)
+                return refuse(400, moved.error().message);
             finish();
         });
     m_requestPump->start();
@@ -190,7 +212,8 @@ void HttpProxy::readAnswer()
 void HttpProxy::gotAnswer(Result<std::string> text)
 {
     if (!text || text->empty())
-        return refuse(502, "the engine closed the connection before it answered; see: slipway logs engine");
+        return refuse(
+            502, "the engine closed the connection before it answered; see: slipway logs engine");
     auto head = http::parseResponse(*text);
     if (!head) return refuse(502, head.error().message);
     m_answer = std::move(*head);
@@ -203,9 +226,9 @@ void HttpProxy::gotAnswer(Result<std::string> text)
             m_rawNext = true;
             if (m_requestSent) relayRaw();
         });
-    bool holdable = framing.kind == http::Framing::Kind::Chunked ||
-                    (framing.kind == http::Framing::Kind::Length &&
-                     framing.length <= ApiEdits::kMaxHeldBytes);
+    bool holdable =
+        framing.kind == http::Framing::Kind::Chunked ||
+        (framing.kind == http::Framing::Kind::Length && framing.length <= ApiEdits::kMaxHeldBytes);
     if (holdable && m_edits->holdsAnswer(m_answer)) return holdAnswer(framing);
     toClient(http::toText(m_answer), [this, framing] {
         if (framing.kind == http::Framing::Kind::None) return answerSent();
@@ -239,11 +262,12 @@ void HttpProxy::heldAnswer(Result<http::BodyCollector::Body> body)
 void HttpProxy::moveAnswerBody(http::BodyScanner scanner)
 {
     m_clientBusy = true;
-    m_answerPump = std::make_unique<http::BodyPump>(*m_engine, *m_client, scanner, [this](Result<> moved) {
-        m_clientBusy = false;
-        if (!moved) return finish();
-        answerSent();
-    });
+    m_answerPump =
+        std::make_unique<http::BodyPump>(*m_engine, *m_client, scanner, [this](Result<> moved) {
+            m_clientBusy = false;
+            if (!moved) return finish();
+            answerSent();
+        });
     m_answerPump->start();
 }
 
@@ -307,12 +331,13 @@ void HttpProxy::toClient(std::string text, std::function<void()> then)
 {
     m_clientBusy = true;
     m_toClient = std::move(text);
-    m_client->write(bytesOf(m_toClient), m_alive.wrap([this, then = std::move(then)](Result<> written) {
-        m_clientBusy = false;
-        m_toClient = {};
-        if (!written) return finish();
-        then();
-    }));
+    m_client->write(bytesOf(m_toClient),
+                    m_alive.wrap([this, then = std::move(then)](Result<> written) {
+                        m_clientBusy = false;
+                        m_toClient = {};
+                        if (!written) return finish();
+                        then();
+                    }));
 }
 
 }  // namespace slipway

@@ -70,8 +70,8 @@ private:
     std::unique_ptr<http::HeadReader> m_answerReader;
     std::unique_ptr<http::BodyCollector> m_answerHolder;
     std::unique_ptr<http::BodyPump> m_answerPump;
-    std::string m_toEngine;  // Being written.
-    std::string m_toClient;  // Being written.
+    std::string m_toEngine;      // Being written.
+    std::string m_toClient;      // Being written.
     bool m_clientBusy = false;   // m_toClient or a body is being written to the client.
     bool m_requestSent = false;  // To its last byte.
     bool m_requestBroken = false;

@@ -1,7 +1,8 @@
-// Theory of operation. One pass checks the whole text with a stack of open brackets (no recursion, so no
-// depth can exhaust ours). After that every walk may trust the text: a value is skipped by counting
-// brackets outside of strings, names are found by walking one object, and nothing is kept but places.
-// Edits replace exactly the bytes of the values they name; everything else goes through untouched.
+// Theory of operation. One pass checks the whole text with a stack of open brackets (no recursion,
+// so no depth can exhaust ours). After that every walk may trust the text: a value is skipped by
+// counting brackets outside of strings, names are found by walking one object, and nothing is kept
+// but places. Edits replace exactly the bytes of the values they name; everything else goes through
+// untouched.
 #include "wsl-bridge/engine/json_text.h"
 
 #include <algorithm>
@@ -14,8 +15,14 @@ namespace {
 
 constexpr std::size_t kMaxDepth = 10000;  // encoding/json's own limit.
 
-bool isBlank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
-bool isDigit(char c) { return c >= '0' && c <= '9'; }
+bool isBlank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+bool isDigit(char c)
+{
+    return c >= '0' && c <= '9';
+}
 
 int hexValue(char c)
 {
@@ -167,7 +174,8 @@ private:
 
     bool closes()
     {
-        if (m_at >= m_text.size() || m_text[m_at] != (m_open.back() == '{' ? '}' : ']')) return false;
+        if (m_at >= m_text.size() || m_text[m_at] != (m_open.back() == '{' ? '}' : ']'))
+            return false;
         m_open.pop_back();
         ++m_at;
         return true;
@@ -204,8 +212,8 @@ unsigned hex4(std::string_view digits)
     return value;
 }
 
-// `at` stands on the first digit of \uXXXX, and on the last one used afterwards. A surrogate without its
-// other half becomes U+FFFD, as in Go.
+// `at` stands on the first digit of \uXXXX, and on the last one used afterwards. A surrogate
+// without its other half becomes U+FFFD, as in Go.
 unsigned unescapeUnicode(std::string_view text, std::size_t& at)
 {
     unsigned code = hex4(text.substr(at));
@@ -231,13 +239,26 @@ std::string unescape(std::string_view text)
             continue;
         }
         switch (text[++at]) {
-            case 'b': plain += '\b'; break;
-            case 'f': plain += '\f'; break;
-            case 'n': plain += '\n'; break;
-            case 'r': plain += '\r'; break;
-            case 't': plain += '\t'; break;
-            case 'u': appendUtf8(plain, unescapeUnicode(text, ++at)); break;
-            default: plain += text[at];
+            case 'b':
+                plain += '\b';
+                break;
+            case 'f':
+                plain += '\f';
+                break;
+            case 'n':
+                plain += '\n';
+                break;
+            case 'r':
+                plain += '\r';
+                break;
+            case 't':
+                plain += '\t';
+                break;
+            case 'u':
+                appendUtf8(plain, unescapeUnicode(text, ++at));
+                break;
+            default:
+                plain += text[at];
         }
     }
     return plain;
@@ -327,9 +348,8 @@ std::string toJsonString(std::string_view text)
 
 std::string withEdits(std::string_view text, std::vector<JsonEdit> edits)
 {
-    std::sort(edits.begin(), edits.end(), [](const JsonEdit& a, const JsonEdit& b) {
-        return a.where.begin < b.where.begin;
-    });
+    std::sort(edits.begin(), edits.end(),
+              [](const JsonEdit& a, const JsonEdit& b) { return a.where.begin < b.where.begin; });
     std::string edited;
     std::size_t at = 0;
     for (const JsonEdit& edit : edits) {

@@ -1,4 +1,5 @@
-// JSON edited in place: finds values in a text by the names that lead to them, and replaces strings.
+// JSON edited in place: finds values in a text by the names that lead to them, and replaces
+// strings.
 #pragma once
 
 #include <cstddef>
@@ -21,16 +22,20 @@ struct JsonEdit {
     std::string replacement;  // JSON text.
 };
 
-// A text that is valid JSON (RFC 8259, nested at most as deep as Go's decoder goes). It must outlive this.
+// A text that is valid JSON (RFC 8259, nested at most as deep as Go's decoder goes). It must
+// outlive this.
 class JsonText {
 public:
     static std::optional<JsonText> scan(std::string_view text);
 
     JsonSpan root() const { return m_root; }
-    std::string_view at(JsonSpan span) const { return m_text.substr(span.begin, span.end - span.begin); }
+    std::string_view at(JsonSpan span) const
+    {
+        return m_text.substr(span.begin, span.end - span.begin);
+    }
 
-    // Members of an object whose name equals `name` as Go's decoder compares: without case. All of them,
-    // in their order, as a name may occur twice. None if `object` is no object.
+    // Members of an object whose name equals `name` as Go's decoder compares: without case. All of
+    // them, in their order, as a name may occur twice. None if `object` is no object.
     std::vector<JsonSpan> members(JsonSpan object, std::string_view name) const;
     std::vector<JsonSpan> elements(JsonSpan array) const;  // None if it is no array.
     // The one that a decoder is left with: the last.

@@ -17,14 +17,15 @@ namespace slipway {
 struct ProxyOptions {
     using Done = std::function<void(Result<>)>;
 
-    User user;                            // Whose the socket, and the folders that binds create, are.
+    User user;  // Whose the socket, and the folders that binds create, are.
     std::filesystem::path endpointSocket;
-    std::filesystem::path recordsDir;     // Keeps host paths as users spelled them.
+    std::filesystem::path recordsDir;       // Keeps host paths as users spelled them.
     std::chrono::milliseconds wait{10000};  // For an engine that starts, or is being restarted.
 
     // Called for each host path before the container that binds it is created. May be empty.
     std::function<void(const std::filesystem::path& hostPath, Done)> grant;
-    // Called with false before a swarm is entered, with true when the engine is in none. May be empty.
+    // Called with false before a swarm is entered, with true when the engine is in none. May be
+    // empty.
     std::function<void(bool enabled, Done)> setLiveRestore;
 };
 

@@ -49,14 +49,18 @@ std::optional<Address> parseKernelAddress(const std::string& hex)
     std::array<std::uint32_t, 4> words{};
     if (hex.size() != 8 && hex.size() != 32) return std::nullopt;
     for (std::size_t i = 0; i < hex.size() / 8; ++i)
-        words[i] = static_cast<std::uint32_t>(std::strtoul(hex.substr(i * 8, 8).c_str(), nullptr, 16));
+        words[i] =
+            static_cast<std::uint32_t>(std::strtoul(hex.substr(i * 8, 8).c_str(), nullptr, 16));
     if (hex.size() == 8) return mapped(in_addr{words[0]});
     Address address;
     std::memcpy(address.data(), words.data(), address.size());
     return address;
 }
 
-bool isAny(const Address& address) { return address == Address{} || address == mapped(in_addr{}); }
+bool isAny(const Address& address)
+{
+    return address == Address{} || address == mapped(in_addr{});
+}
 
 bool isV4(const Address& address)
 {
@@ -72,7 +76,8 @@ bool collide(const Address& held, const Address& asked)
     return isV4(held) == isV4(asked) && (isAny(held) || isAny(asked));
 }
 
-// /proc/net/tcp, see proc(5): sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode
+// /proc/net/tcp, see proc(5): sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout
+// inode
 std::vector<Listening> listeningOn(std::uint16_t port)
 {
     std::vector<Listening> found;
@@ -84,10 +89,12 @@ std::vector<Listening> listeningOn(std::uint16_t port)
         while (std::getline(table, line)) {
             std::istringstream columns(line);
             std::string slot, local, remote, state, queues, timer, resent, uid, timeout, inode;
-            columns >> slot >> local >> remote >> state >> queues >> timer >> resent >> uid >> timeout >> inode;
+            columns >> slot >> local >> remote >> state >> queues >> timer >> resent >> uid >>
+                timeout >> inode;
             if (state != "0A" || !local.ends_with(suffix)) continue;  // TCP_LISTEN
             if (auto address = parseKernelAddress(local.substr(0, local.find(':'))))
-                found.push_back({*address, inode, static_cast<uid_t>(std::strtoul(uid.c_str(), nullptr, 10))});
+                found.push_back(
+                    {*address, inode, static_cast<uid_t>(std::strtoul(uid.c_str(), nullptr, 10))});
         }
     }
     return found;
@@ -98,7 +105,8 @@ bool hasSocket(const fs::path& process, const std::string& inode)
     std::string link = fmt::format("socket:[{}]", inode);
     std::error_code failed;
     fs::directory_iterator end;
-    for (fs::directory_iterator fd(process / "fd", failed); !failed && fd != end; fd.increment(failed)) {
+    for (fs::directory_iterator fd(process / "fd", failed); !failed && fd != end;
+         fd.increment(failed)) {
         std::error_code gone;
         if (fs::read_symlink(fd->path(), gone) == link) return true;
     }
@@ -109,7 +117,8 @@ std::string describe(const Listening& listening)
 {
     std::error_code failed;
     fs::directory_iterator end;
-    for (fs::directory_iterator entry("/proc", failed); !failed && entry != end; entry.increment(failed)) {
+    for (fs::directory_iterator entry("/proc", failed); !failed && entry != end;
+         entry.increment(failed)) {
         std::string pid = entry->path().filename();
         if (pid.find_first_not_of("0123456789") != std::string::npos) continue;
         if (!hasSocket(entry->path(), listening.inode)) continue;
@@ -143,9 +152,10 @@ std::uint16_t firstUnprivilegedPort()
 
 std::string remedyForLowPort(std::uint16_t port)
 {
-    return fmt::format("publish a port from {} on, or allow it: sudo sysctl "
-                       "net.ipv4.ip_unprivileged_port_start={}",
-                       firstUnprivilegedPort(), port);
+    return fmt::format(
+        "publish a port from {} on, or allow it: sudo sysctl "
+        "net.ipv4.ip_unprivileged_port_start={}",
+        firstUnprivilegedPort(), port);
 }
 
 }  // namespace slipway

@@ -1,6 +1,7 @@
-// Theory of operation. A lease is one claim of dockerd's port proxy. It is bound at once, so that dockerd
-// learns the truth before it starts the container; finding out who holds a taken port may need the
-// engine's list of containers, so the answer comes later. A lease goes through these states:
+// Theory of operation. A lease is one claim of dockerd's port proxy. It is bound at once, so that
+// dockerd learns the truth before it starts the container; finding out who holds a taken port may
+// need the engine's list of containers, so the answer comes later. A lease goes through these
+// states:
 //
 //   claim -> Bound                 until withdraw() or the table's end
 //         -> refused               forgotten, as the container does not start
@@ -85,10 +86,12 @@ Result<> PortTable::bind(Lease& lease)
 {
     const v1::PortClaim& claim = lease.claim;
     if (claim.protocol() != "tcp")
-        return fail(Code::Unimplemented, fmt::format("only TCP ports are published in this version, not "
-                                                     "{}",
-                                                     claim.protocol()));
-    if (claim.host_port() > 0xffff || claim.container_port() == 0 || claim.container_port() > 0xffff)
+        return fail(Code::Unimplemented,
+                    fmt::format("only TCP ports are published in this version, not "
+                                "{}",
+                                claim.protocol()));
+    if (claim.host_port() > 0xffff || claim.container_port() == 0 ||
+        claim.container_port() > 0xffff)
         return fail(Code::InvalidArgument, "not a port");
     auto port = PublishedPort::bind(
         m_loop, m_dialer, lease.host,
@@ -110,8 +113,8 @@ PortTable::Refusal PortTable::refusalOf(const TcpTarget& host, const Error& erro
 {
     if (error.code == Code::PermissionDenied && host.port < firstUnprivilegedPort()) {
         std::string remedy = remedyForLowPort(host.port);
-        return {fmt::format("bind {}: ports below {} need a right that Slipway lacks; {}", nameOf(host),
-                            firstUnprivilegedPort(), remedy),
+        return {fmt::format("bind {}: ports below {} need a right that Slipway lacks; {}",
+                            nameOf(host), firstUnprivilegedPort(), remedy),
                 remedy};
     }
     if (error.code == Code::Unimplemented) return {error.message, "publish a TCP port"};
@@ -128,14 +131,14 @@ void PortTable::explainHolder(std::uint64_t id, const TcpTarget& host, const Dec
         auto told = [refuse](const std::string& address, const std::string& name) {
             std::string holder = name.empty() ? "the container at " + address
                                               : fmt::format("container \"{}\"", name);
-            refuse(holder, name.empty() ? "publish another port"
-                                        : fmt::format("docker stop {}, or publish another port", name));
+            refuse(holder, name.empty()
+                               ? "publish another port"
+                               : fmt::format("docker stop {}, or publish another port", name));
         };
         std::string address = other->claim.container_address();
         if (!m_options.nameOf) return told(address, other->container);
-        return m_options.nameOf(address, m_alive.wrap([told, address](std::string name) {
-            told(address, name);
-        }));
+        return m_options.nameOf(
+            address, m_alive.wrap([told, address](std::string name) { told(address, name); }));
     }
     auto holder = holderOfTcpPort(host.address, host.port);
     refuse(holder.value_or("a process that could not be found"),
@@ -152,7 +155,8 @@ void PortTable::decide(std::uint64_t id, Refusal refusal, const Decided& decided
         else
             m_leases.erase(lease);
     }
-    if (m_leases.contains(id) && m_leases[id]->restated) learnNames();  // Its container runs already.
+    if (m_leases.contains(id) && m_leases[id]->restated)
+        learnNames();  // Its container runs already.
     v1::PortDecision decision;
     decision.set_lease(id);
     decision.set_refusal(refusal.reason);
@@ -172,10 +176,11 @@ std::vector<PortTable::Entry> PortTable::list() const
     std::vector<Entry> entries;
     for (const auto& [id, lease] : m_leases) {
         if (!lease->port && lease->refusal.reason.empty()) continue;
-        entries.push_back({lease->claim, lease->host.address,
-                           lease->container.empty() ? lease->claim.container_address() : lease->container,
-                           lease->since, lease->port ? lease->port->bytes() : 0, lease->refusal.reason,
-                           lease->refusal.remedy});
+        entries.push_back(
+            {lease->claim, lease->host.address,
+             lease->container.empty() ? lease->claim.container_address() : lease->container,
+             lease->since, lease->port ? lease->port->bytes() : 0, lease->refusal.reason,
+             lease->refusal.remedy});
     }
     return entries;
 }
@@ -186,8 +191,9 @@ void PortTable::learnNames()
     for (const auto& [id, lease] : m_leases) {
         if (!lease->container.empty() || lease->asked) continue;
         lease->asked = true;
-        m_options.nameOf(lease->claim.container_address(),
-                         m_alive.wrap([this, known = id](std::string name) { learned(known, name); }));
+        m_options.nameOf(
+            lease->claim.container_address(),
+            m_alive.wrap([this, known = id](std::string name) { learned(known, name); }));
     }
 }
 

@@ -17,8 +17,8 @@
 
 namespace slipway {
 
-// Where a port is bound when the user gave no address: dockerd then claims 0.0.0.0 and, for IPv6, ::.
-// An explicit 0.0.0.0 looks the same and is treated the same.
+// Where a port is bound when the user gave no address: dockerd then claims 0.0.0.0 and, for IPv6,
+// ::. An explicit 0.0.0.0 looks the same and is treated the same.
 enum class DefaultAddress { Loopback, All };
 
 class PortTable {
@@ -34,9 +34,10 @@ public:
     PortTable(Loop& loop, Dialer& dialer, Options options);
     ~PortTable();  // Closes every listener and connection.
 
-    // Binds. The decision is made before the container starts; its refusal says why and what to do. The
-    // answer comes from the loop, and never once the table is gone. A lease that is claimed again keeps
-    // its listener. A restated claim that is refused stays in the list, as the container runs on.
+    // Binds. The decision is made before the container starts; its refusal says why and what to do.
+    // The answer comes from the loop, and never once the table is gone. A lease that is claimed
+    // again keeps its listener. A restated claim that is refused stays in the list, as the
+    // container runs on.
     using Decided = std::function<void(v1::PortDecision)>;
     void claim(std::uint64_t lease, const v1::PortClaim& claim, bool restated, Decided decided);
 
@@ -53,8 +54,8 @@ public:
     };
     std::vector<Entry> list() const;
 
-    // The engine's containers are others now: asks for the names that are not known yet. `changed` is
-    // called when they are.
+    // The engine's containers are others now: asks for the names that are not known yet. `changed`
+    // is called when they are.
     void learnNames();
 
 private:

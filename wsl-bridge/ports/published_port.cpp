@@ -1,7 +1,8 @@
-// Theory of operation. Each accepted client waits unread until the container has been reached through the
-// tunnel, then one relay copies both ways with half-close. A client therefore costs two read buffers at
-// most, and one that is never answered none. The listener accepts at once: a container that refuses is
-// seen by the client as a connection that ends, as it is with Docker's own proxy.
+// Theory of operation. Each accepted client waits unread until the container has been reached
+// through the tunnel, then one relay copies both ways with half-close. A client therefore costs two
+// read buffers at most, and one that is never answered none. The listener accepts at once: a
+// container that refuses is seen by the client as a connection that ends, as it is with Docker's
+// own proxy.
 #include "wsl-bridge/ports/published_port.h"
 
 #include "shared/core/log.h"
@@ -16,13 +17,13 @@ PublishedPort::PublishedPort(Dialer& dialer, TcpTarget container)
 PublishedPort::~PublishedPort() = default;
 
 Result<std::unique_ptr<PublishedPort>> PublishedPort::bind(Loop& loop, Dialer& dialer,
-                                                           const TcpTarget& host, TcpTarget container)
+                                                           const TcpTarget& host,
+                                                           TcpTarget container)
 {
     auto port = std::unique_ptr<PublishedPort>(new PublishedPort(dialer, std::move(container)));
-    TRY(port->m_listener, listenTcp(loop, host.address, host.port,
-                                    [self = port.get()](StreamPtr client) {
-                                        self->accepted(std::move(client));
-                                    }));
+    TRY(port->m_listener,
+        listenTcp(loop, host.address, host.port,
+                  [self = port.get()](StreamPtr client) { self->accepted(std::move(client)); }));
     return port;
 }
 
@@ -46,7 +47,8 @@ void PublishedPort::accepted(StreamPtr client)
 void PublishedPort::reached(Place connection, Result<StreamPtr> container)
 {
     if (!container) {
-        log::debug("ports: {}:{}: {}", m_container.address, m_container.port, container.error().message);
+        log::debug("ports: {}:{}: {}", m_container.address, m_container.port,
+                   container.error().message);
         return ended(connection);
     }
     connection->relay =

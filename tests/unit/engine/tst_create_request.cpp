@@ -18,7 +18,8 @@ struct FakeHost {
     {
         if (spelled == "/link") return "/real/x";
         if (spelled != "/gone") return spelled;
-        if (missing == Missing::Refuse) return fail(Code::InvalidArgument, "does not exist: " + spelled);
+        if (missing == Missing::Refuse)
+            return fail(Code::InvalidArgument, "does not exist: " + spelled);
         created.push_back(spelled);
         return spelled;
     }
@@ -28,8 +29,9 @@ struct FakeHost {
 Result<CreateRequest> edit(std::string body, FakeHost& host)
 {
     std::replace(body.begin(), body.end(), '\'', '"');
-    return editCreate(body, "/home/ann/.slipway/docker.sock",
-                      [&](const std::string& spelled, Missing missing) { return host.find(spelled, missing); });
+    return editCreate(
+        body, "/home/ann/.slipway/docker.sock",
+        [&](const std::string& spelled, Missing missing) { return host.find(spelled, missing); });
 }
 
 }  // namespace
@@ -46,15 +48,21 @@ private slots:
             QTest::newRow(name) << QString(before).replace('\'', '"')
                                 << QString(after).replace('\'', '"');
         };
-        row("bind", "{'HostConfig':{'Binds':['/a:/b']}}", "{'HostConfig':{'Binds':['/mnt/host/a:/b']}}");
+        row("bind", "{'HostConfig':{'Binds':['/a:/b']}}",
+            "{'HostConfig':{'Binds':['/mnt/host/a:/b']}}");
         row("options", "{'HostConfig':{'Binds':['/a:/b:ro,rshared,z']}}",
             "{'HostConfig':{'Binds':['/mnt/host/a:/b:ro,rshared,z']}}");
-        row("symlink", "{'HostConfig':{'Binds':['/link:/b']}}", "{'HostConfig':{'Binds':['/mnt/host/real/x:/b']}}");
-        row("the rest stays", "{ 'New':{'x':1.0e2},'HostConfig' : {'Binds':[ '/a:/b' ,'v:/c'], 'Memory':0.10E+3} } ",
-            "{ 'New':{'x':1.0e2},'HostConfig' : {'Binds':[ '/mnt/host/a:/b' ,'v:/c'], 'Memory':0.10E+3} } ");
-        row("volume", "{'HostConfig':{'Binds':['name:/b']}}", "{'HostConfig':{'Binds':['name:/b']}}");
+        row("symlink", "{'HostConfig':{'Binds':['/link:/b']}}",
+            "{'HostConfig':{'Binds':['/mnt/host/real/x:/b']}}");
+        row("the rest stays",
+            "{ 'New':{'x':1.0e2},'HostConfig' : {'Binds':[ '/a:/b' ,'v:/c'], 'Memory':0.10E+3} } ",
+            "{ 'New':{'x':1.0e2},'HostConfig' : {'Binds':[ '/mnt/host/a:/b' ,'v:/c'], "
+            "'Memory':0.10E+3} } ");
+        row("volume", "{'HostConfig':{'Binds':['name:/b']}}",
+            "{'HostConfig':{'Binds':['name:/b']}}");
         row("anonymous", "{'HostConfig':{'Binds':['/b']}}", "{'HostConfig':{'Binds':['/b']}}");
-        row("mode without destination", "{'HostConfig':{'Binds':['/b:ro']}}", "{'HostConfig':{'Binds':['/b:ro']}}");
+        row("mode without destination", "{'HostConfig':{'Binds':['/b:ro']}}",
+            "{'HostConfig':{'Binds':['/b:ro']}}");
         row("the machine's", "{'HostConfig':{'Binds':['/proc:/host/proc:ro','/:/rootfs']}}",
             "{'HostConfig':{'Binds':['/proc:/host/proc:ro','/:/rootfs']}}");
         row("socket", "{'HostConfig':{'Binds':['/var/run/docker.sock:/var/run/docker.sock']}}",
@@ -65,12 +73,15 @@ private slots:
             "{'HostConfig':{'Mounts':[{'Source':'/a','Type':'volume'}]}}");
         row("relative mount", "{'HostConfig':{'Mounts':[{'Source':'nope','Type':'bind'}]}}",
             "{'HostConfig':{'Mounts':[{'Source':'nope','Type':'bind'}]}}");
-        row("escapes", "{'HostConfig':{'Binds':['\\/a\\u00e9\\'x:/b']}}", "{'HostConfig':{'Binds':['/mnt/host/aé\\'x:/b']}}");
-        row("other case", "{'hostconfig':{'binds':['/a:/b']}}", "{'hostconfig':{'binds':['/mnt/host/a:/b']}}");
+        row("escapes", "{'HostConfig':{'Binds':['\\/a\\u00e9\\'x:/b']}}",
+            "{'HostConfig':{'Binds':['/mnt/host/aé\\'x:/b']}}");
+        row("other case", "{'hostconfig':{'binds':['/a:/b']}}",
+            "{'hostconfig':{'binds':['/mnt/host/a:/b']}}");
         row("odd types", "{'HostConfig':{'Binds':[1,null,{'a':'/a:/b'}],'Mounts':'/a'}}",
             "{'HostConfig':{'Binds':[1,null,{'a':'/a:/b'}],'Mounts':'/a'}}");
         row("null", "{'HostConfig':null}", "{'HostConfig':null}");
-        row("elsewhere", "{'Labels':{'Binds':'/a:/b'},'Binds':['/a:/b']}", "{'Labels':{'Binds':'/a:/b'},'Binds':['/a:/b']}");
+        row("elsewhere", "{'Labels':{'Binds':'/a:/b'},'Binds':['/a:/b']}",
+            "{'Labels':{'Binds':'/a:/b'},'Binds':['/a:/b']}");
         row("no JSON", "{'HostConfig':{'Binds':['/a:/b'}", "{'HostConfig':{'Binds':['/a:/b'}");
     }
     void mapsSources()
@@ -86,7 +97,10 @@ private slots:
     void notesWhatTheUserWrote()
     {
         FakeHost host;
-        auto request = edit("{'HostConfig':{'Binds':['/link:/b/','v:/c'],'Mounts':[{'Type':'bind','Source':'/a','Target':'/m/./n'}]}}", host);
+        auto request = edit(
+            "{'HostConfig':{'Binds':['/link:/b/','v:/c'],'Mounts':[{'Type':'bind','Source':'/"
+            "a','Target':'/m/./n'}]}}",
+            host);
         QCOMPARE(request->binds.size(), std::size_t{2});
         QCOMPARE(request->binds[0].destination, std::string("/m/n"));
         QCOMPARE(request->binds[0].spelled, std::string("/a"));
@@ -100,15 +114,22 @@ private slots:
         FakeHost host;
         QVERIFY(edit("{'HostConfig':{'Binds':['/gone:/b']}}", host).has_value());
         QCOMPARE(host.created, std::vector<std::string>{"/gone"});
-        QVERIFY(!edit("{'HostConfig':{'Mounts':[{'Type':'bind','Source':'/gone','Target':'/b'}]}}", host));
-        QVERIFY(edit("{'HostConfig':{'Mounts':[{'Type':'bind','Source':'/gone','Target':'/b','BindOptions':{'CreateMountpoint':true}}]}}", host));
+        QVERIFY(!edit("{'HostConfig':{'Mounts':[{'Type':'bind','Source':'/gone','Target':'/b'}]}}",
+                      host));
+        QVERIFY(
+            edit("{'HostConfig':{'Mounts':[{'Type':'bind','Source':'/gone','Target':'/"
+                 "b','BindOptions':{'CreateMountpoint':true}}]}}",
+                 host));
         QCOMPARE(host.created.size(), std::size_t{2});
     }
 
     void refusesBeforeItCreates()
     {
         FakeHost host;
-        auto request = edit("{'HostConfig':{'Binds':['/gone:/b'],'Mounts':[{'Type':'bind','Source':'/gone','Target':'/c'}]}}", host);
+        auto request = edit(
+            "{'HostConfig':{'Binds':['/gone:/b'],'Mounts':[{'Type':'bind','Source':'/"
+            "gone','Target':'/c'}]}}",
+            host);
         QVERIFY(!request.has_value());
         QVERIFY(host.created.empty());
     }
@@ -119,7 +140,8 @@ private slots:
         QTest::addColumn<QString>("target");
         QTest::addColumn<int>("call");
         auto row = [](const char* method, const char* target, ApiCall call) {
-            QTest::addRow("%s %s", method, target) << QString(method) << QString(target) << static_cast<int>(call);
+            QTest::addRow("%s %s", method, target)
+                << QString(method) << QString(target) << static_cast<int>(call);
         };
         row("POST", "/containers/create", ApiCall::ContainerCreate);
         row("POST", "/v1.45/containers/create?name=x", ApiCall::ContainerCreate);

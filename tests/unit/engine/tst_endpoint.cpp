@@ -73,9 +73,11 @@ private slots:
     void listensForItsUserAlone()
     {
         Bench bench;
-        { std::ofstream stale(bench.options.endpointSocket); }
+        {
+            std::ofstream stale(bench.options.endpointSocket);
+        }
         QVERIFY(bench.listen());
-        struct stat facts{};
+        struct stat facts {};
         QCOMPARE(::stat(bench.options.endpointSocket.c_str(), &facts), 0);
         QCOMPARE(facts.st_mode & 07777, mode_t{0600});
         QVERIFY(S_ISSOCK(facts.st_mode));
@@ -94,15 +96,16 @@ private slots:
         std::string request = "GET /info HTTP/1.1\r\nHost: d\r\n\r\n";
         std::size_t answers = 0;
         for (std::size_t i = 0; i < kClients; ++i)
-            connecting.push_back(connectUnix(bench.loop, bench.options.endpointSocket, [&](Result<StreamPtr> stream) {
-                if (!stream) return;
-                ByteStream& client = *clients.emplace_back(std::move(*stream));
-                client.write(bytesOf(request), [&](Result<>) {
-                    client.read([&](Result<ByteStream::Bytes> data) {
-                        if (data && textOf(*data).starts_with("HTTP/1.1 503")) ++answers;
+            connecting.push_back(connectUnix(
+                bench.loop, bench.options.endpointSocket, [&](Result<StreamPtr> stream) {
+                    if (!stream) return;
+                    ByteStream& client = *clients.emplace_back(std::move(*stream));
+                    client.write(bytesOf(request), [&](Result<>) {
+                        client.read([&](Result<ByteStream::Bytes> data) {
+                            if (data && textOf(*data).starts_with("HTTP/1.1 503")) ++answers;
+                        });
                     });
-                });
-            }));
+                }));
         QVERIFY(runUntil(bench.loop, [&] { return answers == kClients; }));
     }
 
@@ -128,8 +131,9 @@ private slots:
         Bench bench;
         EngineClient client(bench.loop, bench.dialer);
         std::optional<Result<std::string>> got;
-        auto question = client.get("/x", [&](Result<std::string> a) { got = std::move(a); },
-                                   std::chrono::milliseconds(20));
+        auto question = client.get(
+            "/x", [&](Result<std::string> a) { got = std::move(a); },
+            std::chrono::milliseconds(20));
         QVERIFY(runUntil(bench.loop, [&] { return got.has_value(); }));
         QCOMPARE(got->error().code, Code::DeadlineExceeded);
     }
@@ -147,8 +151,11 @@ private slots:
         QVERIFY(bench.listen());
         bench.endpoint->setEngine({&bench.dialer, false, ""});
         std::string list = json(
-            "[{'Id':'aa','Names':['/web/alias','/web'],'State':'running','Ports':[{'PublicPort':8080,'Type':'tcp'},{'PublicPort':53,'Type':'udp'},{'PrivatePort':1,'Type':'tcp'}],'Mounts':[{'Type':'bind',"
-            "'Source':'/mnt/host/real','Destination':'/d'}],'NetworkSettings':{'Networks':{'bridge':{"
+            "[{'Id':'aa','Names':['/web/alias','/"
+            "web'],'State':'running','Ports':[{'PublicPort':8080,'Type':'tcp'},{'PublicPort':53,'"
+            "Type':'udp'},{'PrivatePort':1,'Type':'tcp'}],'Mounts':[{'Type':'bind',"
+            "'Source':'/mnt/host/real','Destination':'/"
+            "d'}],'NetworkSettings':{'Networks':{'bridge':{"
             "'IPAddress':'172.17.0.2'}}}},{'Id':'bb','Names':['/old'],'State':'exited'}]");
         QVERIFY(bench.reply("/containers/json?all=1", list));
         Containers& containers = bench.endpoint->containers();
@@ -186,7 +193,7 @@ private slots:
         QCOMPARE(secret.error().code, Code::PermissionDenied);
         QVERIFY(!findHostFolder(base + "/new", Missing::Create, nobody).has_value());
         QVERIFY(findHostFolder(base + "/open/a/b", Missing::Create, nobody).has_value());
-        struct stat facts{};
+        struct stat facts {};
         QCOMPARE(::stat((base + "/open/a/b").c_str(), &facts), 0);
         QCOMPARE(facts.st_uid, uid_t{65534});
         QVERIFY(findHostFolder(base + "/secret", Missing::Refuse, *invokingUser()).has_value());
@@ -216,10 +223,15 @@ private slots:
         Wire client(std::move(pair.test));
         bench.endpoint->serve(*adoptSocket(bench.loop, std::move(pair.program)));
         QVERIFY(client.send("POST /swarm/leave HTTP/1.1\r\nHost: d\r\n\r\n"));
-        QVERIFY(runUntil(bench.loop, [&] { return bench.dialer.wires.back().poll().got.starts_with("POST /swarm/leave"); }));
+        QVERIFY(runUntil(bench.loop, [&] {
+            return bench.dialer.wires.back().poll().got.starts_with("POST /swarm/leave");
+        }));
         QVERIFY(bench.dialer.wires.back().send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
-        QVERIFY(runUntil(bench.loop, [&] { return bench.dialer.wires.back().poll().got.starts_with("GET /info "); }));
-        QVERIFY(bench.dialer.wires.back().send(answer(json("{'Swarm':{'LocalNodeState':'" + state.toStdString() + "'}}"))));
+        QVERIFY(runUntil(bench.loop, [&] {
+            return bench.dialer.wires.back().poll().got.starts_with("GET /info ");
+        }));
+        QVERIFY(bench.dialer.wires.back().send(
+            answer(json("{'Swarm':{'LocalNodeState':'" + state.toStdString() + "'}}"))));
         QVERIFY(runUntil(bench.loop, [&] { return bench.dialer.wires.back().poll().ended; }));
         QCOMPARE(calls, restored ? std::vector<bool>{true} : std::vector<bool>{});
     }

@@ -32,8 +32,7 @@ struct Bench {
     std::unique_ptr<HttpProxy> proxy;
     bool ended = false;
 
-    Bench()
-        : context{loop, {}, BindRecords(dir.filePath("records").toStdString()), {}, {}, {}, {}}
+    Bench() : context{loop, {}, BindRecords(dir.filePath("records").toStdString()), {}, {}, {}, {}}
     {
         context.options.user = *invokingUser();
         context.options.endpointSocket = "/home/ann/.slipway/docker.sock";
@@ -41,10 +40,11 @@ struct Bench {
         context.engine.dialer = &dialer;
         WirePair pair = wirePair();
         client = std::make_unique<Wire>(std::move(pair.test));
-        proxy = std::make_unique<HttpProxy>(context, *adoptSocket(loop, std::move(pair.program)), [this] {
-            ended = true;
-            proxy.reset();
-        });
+        proxy = std::make_unique<HttpProxy>(context, *adoptSocket(loop, std::move(pair.program)),
+                                            [this] {
+                                                ended = true;
+                                                proxy.reset();
+                                            });
         proxy->start();
     }
     bool until(const std::function<bool()>& condition) { return runUntil(loop, condition); }
@@ -66,14 +66,16 @@ std::string get(const std::string& target, const std::string& fields = "")
 
 std::string post(const std::string& target, const std::string& body)
 {
-    return "POST " + target + " HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\nContent-Length: " +
+    return "POST " + target +
+           " HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\nContent-Length: " +
            std::to_string(body.size()) + "\r\n\r\n" + body;
 }
 
 std::string answer(const std::string& status, const std::string& body)
 {
-    return "HTTP/1.1 " + status + "\r\nContent-Type: application/json\r\nContent-Length: " +
-           std::to_string(body.size()) + "\r\n\r\n" + body;
+    return "HTTP/1.1 " + status +
+           "\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) +
+           "\r\n\r\n" + body;
 }
 
 }  // namespace
@@ -86,14 +88,16 @@ private slots:
     {
         std::string head = "POST /build HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\n";
         std::string request = head + "3\r\nabc\r\n0\r\nX: y\r\n\r\n";
-        std::string reply = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;e=1\r\nhi\r\n0\r\nT: u\r\n\r\n";
+        std::string reply =
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;e=1\r\nhi\r\n0\r\nT: u\r\n\r\n";
         for (std::size_t cut = 1; cut < request.size(); ++cut) {
             Bench bench;
             QVERIFY(bench.client->send(std::string_view(request).substr(0, cut)));
             bool headSeen = cut >= head.size();
             QVERIFY(bench.until([&] {
-                return headSeen ? !bench.dialer.wires.empty() && bench.engine().poll().got.size() == cut
-                                : uv_run(bench.loop.uv(), UV_RUN_NOWAIT) == 0 || true;
+                return headSeen
+                           ? !bench.dialer.wires.empty() && bench.engine().poll().got.size() == cut
+                           : uv_run(bench.loop.uv(), UV_RUN_NOWAIT) == 0 || true;
             }));
             QVERIFY(bench.client->send(std::string_view(request).substr(cut)));
             QVERIFY(bench.engineGets(request));
@@ -143,10 +147,12 @@ private slots:
     void goesRawAfterAnUpgradeWithHalfClose()
     {
         Bench bench;
-        std::string request = "POST /attach HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n";
+        std::string request =
+            "POST /attach HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n";
         QVERIFY(bench.client->send(request + "early"));
         QVERIFY(bench.engineGets(request));
-        std::string upgrade = "HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n";
+        std::string upgrade =
+            "HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n";
         QVERIFY(bench.engine().send(upgrade + "first"));
         QVERIFY(bench.clientGets(upgrade + "first"));
         QVERIFY(bench.engineGets(request + "early"));
@@ -166,7 +172,8 @@ private slots:
         Bench bench;
         QVERIFY(bench.client->send(post("/exec/1/start", "{}")));
         QVERIFY(bench.engineGets(post("/exec/1/start", "{}")));
-        std::string raw = "HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\n\r\n";
+        std::string raw =
+            "HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\n\r\n";
         QVERIFY(bench.engine().send(raw));
         QVERIFY(bench.clientGets(raw));
         QVERIFY(bench.client->send("input"));
@@ -178,7 +185,8 @@ private slots:
     void passesContinueOn()
     {
         Bench bench;
-        std::string head = "PUT /x HTTP/1.1\r\nHost: d\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n";
+        std::string head =
+            "PUT /x HTTP/1.1\r\nHost: d\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n";
         QVERIFY(bench.client->send(head));
         QVERIFY(bench.engineGets(head));
         QVERIFY(bench.engine().send("HTTP/1.1 100 Continue\r\n\r\n"));
@@ -192,12 +200,14 @@ private slots:
     void saysContinueWhereItHoldsTheBody()
     {
         Bench bench;
-        QVERIFY(bench.client->send("POST /containers/create HTTP/1.1\r\nHost: d\r\nExpect: 100-continue\r\n"
-                                   "Content-Length: 2\r\n\r\n"));
+        QVERIFY(bench.client->send(
+            "POST /containers/create HTTP/1.1\r\nHost: d\r\nExpect: 100-continue\r\n"
+            "Content-Length: 2\r\n\r\n"));
         QVERIFY(bench.clientGets("HTTP/1.1 100 Continue\r\n\r\n"));
         QVERIFY(bench.dialer.wires.empty());
         QVERIFY(bench.client->send("{}"));
-        QVERIFY(bench.engineGets("POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Length: 2\r\n\r\n{}"));
+        QVERIFY(bench.engineGets(
+            "POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Length: 2\r\n\r\n{}"));
     }
 
     void tellsTheEngineThatTheClientHasLeft()
@@ -205,7 +215,8 @@ private slots:
         Bench bench;
         QVERIFY(bench.client->send(get("/events")));
         QVERIFY(bench.engineGets(get("/events")));
-        QVERIFY(bench.engine().send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n"));
+        QVERIFY(
+            bench.engine().send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n"));
         QVERIFY(bench.until([&] { return bench.client->poll().got.ends_with("1\r\na\r\n"); }));
         bench.client->close();
         QVERIFY(bench.until([&] { return bench.engine().poll().ended; }));
@@ -216,7 +227,8 @@ private slots:
         Bench bench;
         QVERIFY(bench.client->send(get("/_ping")));
         bench.client->closeWrite();
-        QVERIFY(bench.until([&] { return !bench.dialer.wires.empty() && bench.engine().poll().ended; }));
+        QVERIFY(bench.until(
+            [&] { return !bench.dialer.wires.empty() && bench.engine().poll().ended; }));
         QVERIFY(bench.engine().send(kOk));
         QVERIFY(bench.clientGets(kOk));
         QVERIFY(bench.until([&] { return bench.ended; }));
@@ -225,9 +237,13 @@ private slots:
     void keepsAnEarlyAnswerToALargeUpload()
     {
         Bench bench;
-        QVERIFY(bench.client->send("POST /build HTTP/1.1\r\nHost: d\r\nContent-Length: 1000000\r\n\r\nsome"));
-        QVERIFY(bench.until([&] { return !bench.dialer.wires.empty() && bench.engine().poll().got.ends_with("some"); }));
-        QVERIFY(bench.engine().send("HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno"));
+        QVERIFY(bench.client->send(
+            "POST /build HTTP/1.1\r\nHost: d\r\nContent-Length: 1000000\r\n\r\nsome"));
+        QVERIFY(bench.until([&] {
+            return !bench.dialer.wires.empty() && bench.engine().poll().got.ends_with("some");
+        }));
+        QVERIFY(bench.engine().send(
+            "HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno"));
         bench.engine().close();
         QVERIFY(bench.until([&] { return bench.client->poll().ended; }));
         QVERIFY(bench.client->got.ends_with("no"));
@@ -253,7 +269,8 @@ private slots:
         Bench bench;
         QVERIFY(bench.client->send(get("/a")));
         QVERIFY(bench.engineGets(get("/a")));
-        QVERIFY(bench.engine().send(std::string(kOk) + "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"));
+        QVERIFY(bench.engine().send(std::string(kOk) +
+                                    "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"));
         QVERIFY(bench.clientGets(kOk));
         QVERIFY(bench.client->send(get("/b")));
         QVERIFY(bench.until([&] { return bench.dialer.wires.size() == 2; }));
@@ -270,10 +287,16 @@ private slots:
             QTest::newRow(name) << request << QString(status);
         };
         row("malformed", "nonsense\r\n\r\n", "400");
-        row("length and chunks", "POST / HTTP/1.1\r\nHost: d\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", "400");
+        row("length and chunks",
+            "POST / HTTP/1.1\r\nHost: d\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "400");
         row("large head", "GET / HTTP/1.1\r\nX: " + QString(1100000, 'x'), "431");
-        row("bad chunk", "POST /containers/create HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "400");
-        row("bad chunk of a relayed body", "POST /build HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "400");
+        row("bad chunk",
+            "POST /containers/create HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: "
+            "chunked\r\n\r\nzz\r\n",
+            "400");
+        row("bad chunk of a relayed body",
+            "POST /build HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "400");
     }
     void refusesWithAReason()
     {
@@ -287,7 +310,8 @@ private slots:
                 rest.remove_prefix(std::min<std::size_t>(16384, rest.size()));
             return bench.client->poll().ended;
         }));
-        QVERIFY2(bench.client->got.starts_with("HTTP/1.1 " + status.toStdString()), bench.client->got.c_str());
+        QVERIFY2(bench.client->got.starts_with("HTTP/1.1 " + status.toStdString()),
+                 bench.client->got.c_str());
         QVERIFY(bench.client->got.find("{\"message\":\"") != std::string::npos);
         bench.client->close();
         QVERIFY(bench.until([&] { return bench.ended; }));
@@ -300,8 +324,9 @@ private slots:
         QVERIFY(bench.client->send(get("/info")));
         QVERIFY(bench.until([&] { return bench.client->poll().ended; }));
         QVERIFY(bench.client->got.starts_with("HTTP/1.1 503"));
-        QVERIFY(bench.client->got.ends_with(
-            "{\"message\":\"the engine is not running (stopped); start it with: slipway start\"}\n"));
+        QVERIFY(
+            bench.client->got.ends_with("{\"message\":\"the engine is not running (stopped); start "
+                                        "it with: slipway start\"}\n"));
     }
 
     void waitsForAnEngineThatStarts()
@@ -343,17 +368,22 @@ private slots:
     {
         Bench bench;
         std::string folder = bench.dir.filePath("link").toStdString();
-        std::string real = std::filesystem::canonical(bench.dir.path().toStdString()).string() + "/real";
+        std::string real =
+            std::filesystem::canonical(bench.dir.path().toStdString()).string() + "/real";
         std::filesystem::create_directory(real);
         std::filesystem::create_symlink(real, folder);
         std::vector<std::filesystem::path> granted;
-        bench.context.options.grant = [&](const std::filesystem::path& path, ProxyOptions::Done done) {
+        bench.context.options.grant = [&](const std::filesystem::path& path,
+                                          ProxyOptions::Done done) {
             granted.push_back(path);
             done({});
         };
-        auto body = [](const std::string& source) { return json("{'HostConfig':{'Binds':['") + source + json(":/d']}}"); };
+        auto body = [](const std::string& source) {
+            return json("{'HostConfig':{'Binds':['") + source + json(":/d']}}");
+        };
         QVERIFY(bench.client->send(post("/v1.45/containers/create?name=x", body(folder))));
-        QVERIFY(bench.engineGets(post("/v1.45/containers/create?name=x", body("/mnt/host" + real))));
+        QVERIFY(
+            bench.engineGets(post("/v1.45/containers/create?name=x", body("/mnt/host" + real))));
         QCOMPARE(granted, std::vector<std::filesystem::path>{real});
         bench.engine().take();
         QVERIFY(bench.engine().send(answer("201 Created", json("{'Id':'abc123'}"))));
@@ -369,9 +399,10 @@ private slots:
         QVERIFY(bench.engineGets(get("/containers/x/json")));
         bench.engine().take();
         std::string chunk = inspected("/mnt/host" + real);
-        QVERIFY(bench.engine().send(fmt::format("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-                                                "Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{}\r\n0\r\n\r\n",
-                                                chunk.size(), chunk)));
+        QVERIFY(bench.engine().send(
+            fmt::format("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+                        "Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{}\r\n0\r\n\r\n",
+                        chunk.size(), chunk)));
         QVERIFY(bench.clientGets(answer("200 OK", inspected(folder))));
         bench.client->take();
 
@@ -389,8 +420,10 @@ private slots:
         Bench bench;
         QVERIFY(bench.client->send(post("/containers/x/start", "")));
         QVERIFY(bench.engineGets(post("/containers/x/start", "")));
-        QVERIFY(bench.engine().send(answer("500 Internal Server Error", json("{'message':'mount /mnt/host/a: no'}"))));
-        QVERIFY(bench.clientGets(answer("500 Internal Server Error", json("{'message':'mount /a: no'}"))));
+        QVERIFY(bench.engine().send(
+            answer("500 Internal Server Error", json("{'message':'mount /mnt/host/a: no'}"))));
+        QVERIFY(bench.clientGets(
+            answer("500 Internal Server Error", json("{'message':'mount /a: no'}"))));
     }
 
     void namesTheContainerThatPublishesAPort_data()
@@ -398,20 +431,27 @@ private slots:
         QTest::addColumn<QString>("message");
         QTest::addColumn<QString>("shown");
         QTest::newRow("known") << "on x: Bind for 0.0.0.0:8080 failed: port is already allocated"
-                               << "on x: Bind for 0.0.0.0:8080 failed: port is already allocated: held by container 'demo'";
-        QTest::newRow("IPv6") << "Bind for :::8080 failed: port is already allocated (x)"
-                              << "Bind for :::8080 failed: port is already allocated: held by container 'demo' (x)";
+                               << "on x: Bind for 0.0.0.0:8080 failed: port is already allocated: "
+                                  "held by container 'demo'";
+        QTest::newRow("IPv6")
+            << "Bind for :::8080 failed: port is already allocated (x)"
+            << "Bind for :::8080 failed: port is already allocated: held by container 'demo' (x)";
         QTest::newRow("unknown") << "Bind for 0.0.0.0:81 failed: port is already allocated"
                                  << "Bind for 0.0.0.0:81 failed: port is already allocated";
-        QTest::newRow("no port") << " failed: port is already allocated" << " failed: port is already allocated";
-        QTest::newRow("nonsense") << "a:b failed: port is already allocated" << "a:b failed: port is already allocated";
-        QTest::newRow("too large") << ":99999 failed: port is already allocated" << ":99999 failed: port is already allocated";
+        QTest::newRow("no port") << " failed: port is already allocated"
+                                 << " failed: port is already allocated";
+        QTest::newRow("nonsense") << "a:b failed: port is already allocated"
+                                  << "a:b failed: port is already allocated";
+        QTest::newRow("too large") << ":99999 failed: port is already allocated"
+                                   << ":99999 failed: port is already allocated";
     }
     void namesTheContainerThatPublishesAPort()
     {
         QFETCH(QString, message);
         QFETCH(QString, shown);
-        auto containerOn = [](std::uint16_t port) { return std::string(port == 8080 ? "demo" : ""); };
+        auto containerOn = [](std::uint16_t port) {
+            return std::string(port == 8080 ? "demo" : "");
+        };
         QCOMPARE(withPortHolder(message.toStdString(), containerOn), json(shown.toStdString()));
     }
 
@@ -421,18 +461,21 @@ private slots:
         {
             Bench bench;
             nope = bench.dir.filePath("nope").toStdString();
-            QVERIFY(bench.client->send(post("/containers/create", json("{'HostConfig':{'Mounts':[{'Type':'bind','Source':'") +
-                                                                      nope + json("','Target':'/x'}]}}"))));
+            QVERIFY(bench.client->send(post(
+                "/containers/create", json("{'HostConfig':{'Mounts':[{'Type':'bind','Source':'") +
+                                          nope + json("','Target':'/x'}]}}"))));
             QVERIFY(bench.until([&] { return bench.client->poll().ended; }));
             QVERIFY(bench.client->got.starts_with("HTTP/1.1 400 "));
-            QVERIFY(bench.client->got.find("invalid mount config for type \\\"bind\\\": bind source path does not exist: " +
+            QVERIFY(bench.client->got.find("invalid mount config for type \\\"bind\\\": bind "
+                                           "source path does not exist: " +
                                            nope) != std::string::npos);
             QVERIFY(bench.dialer.wires.empty());
             QVERIFY(!std::filesystem::exists(nope));
         }
         Bench bench;
         nope = bench.dir.filePath("deep/nope").toStdString();
-        QVERIFY(bench.client->send(post("/containers/create", json("{'HostConfig':{'Binds':['") + nope + json(":/x']}}"))));
+        QVERIFY(bench.client->send(post(
+            "/containers/create", json("{'HostConfig':{'Binds':['") + nope + json(":/x']}}"))));
         QVERIFY(bench.until([&] { return !bench.dialer.wires.empty(); }));
         QVERIFY(std::filesystem::is_directory(nope));
     }
@@ -440,10 +483,12 @@ private slots:
     void refusesAnOversizedCreate()
     {
         Bench bench;
-        QVERIFY(bench.client->send("POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Length: 99999999\r\n\r\n"));
+        QVERIFY(bench.client->send(
+            "POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Length: 99999999\r\n\r\n"));
         std::string block(65536, ' ');
         QVERIFY(bench.until([&] {
-            while (bench.client->send(block)) {}
+            while (bench.client->send(block)) {
+            }
             return bench.client->poll().got.starts_with("HTTP/1.1 413 ");
         }));
     }
@@ -453,16 +498,21 @@ private slots:
         Bench bench;
         QVERIFY(bench.client->send(get("/containers/json")));
         QVERIFY(bench.engineGets(get("/containers/json")));
-        std::string head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
+        std::string head =
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: "
+            "chunked\r\n\r\n";
         std::string chunk = "4000\r\n" + std::string(0x4000, 'x') + "\r\n";
         std::string body;
         for (int i = 0; i < 1200; ++i) body += chunk;  // 19 MiB.
         std::string reply = head + body + "0\r\n\r\n";
         std::string_view rest = reply;
-        QVERIFY(runUntil(bench.loop, [&] {
-            rest.remove_prefix(bench.engine().sendSome(rest));
-            return bench.client->poll().got.size() == reply.size();
-        }, std::chrono::seconds(20)));
+        QVERIFY(runUntil(
+            bench.loop,
+            [&] {
+                rest.remove_prefix(bench.engine().sendSome(rest));
+                return bench.client->poll().got.size() == reply.size();
+            },
+            std::chrono::seconds(20)));
         QVERIFY(bench.client->got == reply);
     }
 
@@ -490,13 +540,15 @@ private slots:
 
     void diesAtAnyMoment()
     {
-        std::string request = post("/containers/create", "{\"HostConfig\":{\"Binds\":[\"/tmp:/x\"]}}");
+        std::string request =
+            post("/containers/create", "{\"HostConfig\":{\"Binds\":[\"/tmp:/x\"]}}");
         for (int turns = 0; turns < 12; ++turns) {
             Bench bench;
             QVERIFY(bench.client->send(request));
             for (int turn = 0; turn < turns; ++turn) {
                 uv_run(bench.loop.uv(), UV_RUN_NOWAIT);
-                if (!bench.dialer.wires.empty()) bench.engine().send(answer("201 Created", json("{'Id':'a1'}")));
+                if (!bench.dialer.wires.empty())
+                    bench.engine().send(answer("201 Created", json("{'Id':'a1'}")));
             }
             bench.proxy.reset();
             uv_run(bench.loop.uv(), UV_RUN_NOWAIT);

@@ -18,7 +18,8 @@ class TestBody : public QObject {
 private slots:
     void endsChunksAtEveryCut()
     {
-        std::string body = "5;ext=\"a b\"\r\nhello\r\n00a\r\n0123\r\n6789\r\n0\r\nX-Trailer: y\r\nZ: 1\r\n\r\n";
+        std::string body =
+            "5;ext=\"a b\"\r\nhello\r\n00a\r\n0123\r\n6789\r\n0\r\nX-Trailer: y\r\nZ: 1\r\n\r\n";
         std::string all = body + "GET / HTTP/1.1\r\n";
         for (std::size_t cut = 0; cut <= all.size(); ++cut) {
             BodyScanner scanner(kChunked);
@@ -50,9 +51,10 @@ private slots:
     void refusesMalformedChunks_data()
     {
         QTest::addColumn<QString>("text");
-        for (const char* text : {"\r\n", "x\r\n", "-1\r\n", "0x5\r\nhello\r\n", "5\nhello\r\n", "5\r\nhello0\r\n",
-                                 "5\r\nhello\n", "5\r\nhello\rx", "+5\r\n", " 5\r\nhello\r\n", "fffffffffffffffff\r\n",
-                                 "0\r\n\n", "0\r\nX: y\n\r\n", "5;a\nb\r\n", "0\r\n\rx", "5\rx"})
+        for (const char* text :
+             {"\r\n", "x\r\n", "-1\r\n", "0x5\r\nhello\r\n", "5\nhello\r\n", "5\r\nhello0\r\n",
+              "5\r\nhello\n", "5\r\nhello\rx", "+5\r\n", " 5\r\nhello\r\n", "fffffffffffffffff\r\n",
+              "0\r\n\n", "0\r\nX: y\n\r\n", "5;a\nb\r\n", "0\r\n\rx", "5\rx"})
             QTest::newRow(text) << QString(text);
     }
     void refusesMalformedChunks()

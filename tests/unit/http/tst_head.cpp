@@ -12,16 +12,19 @@ class TestHead : public QObject {
 private slots:
     void keepsOrderAndSpelling()
     {
-        auto head = parseRequest("POST /v1.45/x?a=b HTTP/1.1\r\nhOST: d\r\nX-B: 2\r\nx-a: 1\r\nX-B: 3\r\n\r\n");
+        auto head = parseRequest(
+            "POST /v1.45/x?a=b HTTP/1.1\r\nhOST: d\r\nX-B: 2\r\nx-a: 1\r\nX-B: 3\r\n\r\n");
         QVERIFY(head.has_value());
-        QCOMPARE(toText(*head), std::string("POST /v1.45/x?a=b HTTP/1.1\r\nhOST: d\r\nX-B: 2\r\nx-a: 1\r\n"
-                                            "X-B: 3\r\n\r\n"));
+        QCOMPARE(toText(*head),
+                 std::string("POST /v1.45/x?a=b HTTP/1.1\r\nhOST: d\r\nX-B: 2\r\nx-a: 1\r\n"
+                             "X-B: 3\r\n\r\n"));
     }
 
     void takesFieldsOfAnySizeBelowTheLimit()
     {
         std::string value(300000, 'x');
-        auto head = parseRequest("GET / HTTP/1.1\r\nHost: d\r\nX-Registry-Config: " + value + "\r\n\r\n");
+        auto head =
+            parseRequest("GET / HTTP/1.1\r\nHost: d\r\nX-Registry-Config: " + value + "\r\n\r\n");
         QVERIFY(head.has_value());
         QCOMPARE(head->find("x-registry-config")->size(), value.size());
     }
@@ -30,23 +33,38 @@ private slots:
     {
         QTest::addColumn<QString>("text");
         auto row = [](const char* name, const char* text) { QTest::newRow(name) << QString(text); };
-        row("two lengths", "POST / HTTP/1.1\r\nHost: d\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n");
-        row("one length twice", "POST / HTTP/1.1\r\nHost: d\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\n");
+        row("two lengths",
+            "POST / HTTP/1.1\r\nHost: d\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n");
+        row("one length twice",
+            "POST / HTTP/1.1\r\nHost: d\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\n");
         row("list of lengths", "POST / HTTP/1.1\r\nHost: d\r\nContent-Length: 3, 3\r\n\r\n");
         row("signed length", "POST / HTTP/1.1\r\nHost: d\r\nContent-Length: +3\r\n\r\n");
         row("negative length", "POST / HTTP/1.1\r\nHost: d\r\nContent-Length: -3\r\n\r\n");
         row("hex length", "POST / HTTP/1.1\r\nHost: d\r\nContent-Length: 0x3\r\n\r\n");
         row("empty length", "POST / HTTP/1.1\r\nHost: d\r\nContent-Length: \r\n\r\n");
-        row("huge length", "POST / HTTP/1.1\r\nHost: d\r\nContent-Length: 99999999999999999999\r\n\r\n");
-        row("length and chunks", "POST / HTTP/1.1\r\nHost: d\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n");
-        row("chunks and length", "POST / HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n");
+        row("huge length",
+            "POST / HTTP/1.1\r\nHost: d\r\nContent-Length: 99999999999999999999\r\n\r\n");
+        row("length and chunks",
+            "POST / HTTP/1.1\r\nHost: d\r\nContent-Length: 3\r\nTransfer-Encoding: "
+            "chunked\r\n\r\n");
+        row("chunks and length",
+            "POST / HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\nContent-Length: "
+            "3\r\n\r\n");
         row("other coding", "POST / HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: xchunked\r\n\r\n");
-        row("two codings", "POST / HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: gzip, chunked\r\n\r\n");
-        row("chunked twice", "POST / HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n");
-        row("chunked, identity", "POST / HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n");
-        row("vertical tab", "POST / HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: \x0b" "chunked\r\n\r\n");
+        row("two codings",
+            "POST / HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: gzip, chunked\r\n\r\n");
+        row("chunked twice",
+            "POST / HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: "
+            "chunked\r\n\r\n");
+        row("chunked, identity",
+            "POST / HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: "
+            "identity\r\n\r\n");
+        row("vertical tab",
+            "POST / HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: \x0b"
+            "chunked\r\n\r\n");
         row("chunks in 1.0", "POST / HTTP/1.0\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\n");
-        row("blank before colon", "POST / HTTP/1.1\r\nHost: d\r\nTransfer-Encoding : chunked\r\n\r\n");
+        row("blank before colon",
+            "POST / HTTP/1.1\r\nHost: d\r\nTransfer-Encoding : chunked\r\n\r\n");
         row("bare line feed", "GET / HTTP/1.1\nHost: d\n\n");
         row("bare line feed in a field", "GET / HTTP/1.1\r\nHost: d\nX: y\r\n\r\n");
         row("no host", "GET / HTTP/1.1\r\n\r\n");
@@ -100,11 +118,13 @@ private slots:
             QTest::newRow(name) << QString(text) << QString(method) << static_cast<int>(kind);
         };
         row("length", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", "GET", Framing::Kind::Length);
-        row("chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "GET", Framing::Kind::Chunked);
+        row("chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "GET",
+            Framing::Kind::Chunked);
         row("until close", "HTTP/1.1 200 OK\r\n\r\n", "GET", Framing::Kind::UntilClose);
         row("head", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", "HEAD", Framing::Kind::None);
         row("204", "HTTP/1.1 204 No Content\r\n\r\n", "POST", Framing::Kind::None);
-        row("304", "HTTP/1.1 304 Not Modified\r\nContent-Length: 3\r\n\r\n", "POST", Framing::Kind::None);
+        row("304", "HTTP/1.1 304 Not Modified\r\nContent-Length: 3\r\n\r\n", "POST",
+            Framing::Kind::None);
         row("100", "HTTP/1.1 100 Continue\r\n\r\n", "POST", Framing::Kind::None);
         row("no reason", "HTTP/1.1 200 \r\nContent-Length: 0\r\n\r\n", "GET", Framing::Kind::None);
     }

@@ -16,23 +16,26 @@ private slots:
         auto row = [](const char* path, PathOwner owner) {
             QTest::newRow(path) << QString(path) << static_cast<int>(owner);
         };
-        for (const char* path : {"/", "//", "/.", "/home/..", "/run", "/run/", "/run/udev", "/var/run",
-                                 "/var/run/udev", "/sys", "/sys/fs/cgroup", "/proc", "/proc/1", "/dev",
-                                 "/dev/shm", "/lib/modules", "/var/lib/docker", "/var/lib/docker/volumes"})
+        for (const char* path :
+             {"/", "//", "/.", "/home/..", "/run", "/run/", "/run/udev", "/var/run",
+              "/var/run/udev", "/sys", "/sys/fs/cgroup", "/proc", "/proc/1", "/dev", "/dev/shm",
+              "/lib/modules", "/var/lib/docker", "/var/lib/docker/volumes"})
             row(path, PathOwner::Machine);
-        for (const char* path : {"/home/ann", "/run/user", "/run/user/1000/x", "/var/run/user/1000", "/runner",
-                                 "/devel", "/var/lib/dockerx", "/lib", "/var", "/mnt/host", "/process",
-                                 "/home/ann/proc", "/run/../home"})
+        for (const char* path : {"/home/ann", "/run/user", "/run/user/1000/x", "/var/run/user/1000",
+                                 "/runner", "/devel", "/var/lib/dockerx", "/lib", "/var",
+                                 "/mnt/host", "/process", "/home/ann/proc", "/run/../home"})
             row(path, PathOwner::Host);
-        for (const char* path : {"/var/run/docker.sock", "/run/docker.sock", "/var//run/./docker.sock",
-                                 "/home/ann/.slipway/docker.sock", "/home/ann/x/../.slipway/docker.sock"})
+        for (const char* path :
+             {"/var/run/docker.sock", "/run/docker.sock", "/var//run/./docker.sock",
+              "/home/ann/.slipway/docker.sock", "/home/ann/x/../.slipway/docker.sock"})
             row(path, PathOwner::DockerSocket);
     }
     void knowsWhosePathItIs()
     {
         QFETCH(QString, path);
         QFETCH(int, owner);
-        QCOMPARE(static_cast<int>(ownerOf(path.toStdString(), "/home/ann/.slipway/docker.sock")), owner);
+        QCOMPARE(static_cast<int>(ownerOf(path.toStdString(), "/home/ann/.slipway/docker.sock")),
+                 owner);
     }
 
     void namesPathsOnBothSides()
@@ -48,13 +51,20 @@ private slots:
     {
         QTest::addColumn<QString>("message");
         QTest::addColumn<QString>("shown");
-        QTest::newRow("path") << "no such file: /mnt/host/a/b" << "no such file: /a/b";
-        QTest::newRow("quoted") << "'/mnt/host/a' to \"/mnt/host/b c\"" << "'/a' to \"/b c\"";
-        QTest::newRow("root") << "at /mnt/host: x" << "at /: x";
-        QTest::newRow("below the host's own") << "/mnt/host/mnt/host/x" << "/mnt/host/x";
-        QTest::newRow("another folder's") << "/data/mnt/host/x" << "/data/mnt/host/x";
-        QTest::newRow("longer name") << "/mnt/hostile" << "/mnt/hostile";
-        QTest::newRow("bind") << "/mnt/host/a:/b" << "/a:/b";
+        QTest::newRow("path") << "no such file: /mnt/host/a/b"
+                              << "no such file: /a/b";
+        QTest::newRow("quoted") << "'/mnt/host/a' to \"/mnt/host/b c\""
+                                << "'/a' to \"/b c\"";
+        QTest::newRow("root") << "at /mnt/host: x"
+                              << "at /: x";
+        QTest::newRow("below the host's own") << "/mnt/host/mnt/host/x"
+                                              << "/mnt/host/x";
+        QTest::newRow("another folder's") << "/data/mnt/host/x"
+                                          << "/data/mnt/host/x";
+        QTest::newRow("longer name") << "/mnt/hostile"
+                                     << "/mnt/hostile";
+        QTest::newRow("bind") << "/mnt/host/a:/b"
+                              << "/a:/b";
     }
     void translatesMessages()
     {

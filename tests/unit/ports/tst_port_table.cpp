@@ -43,7 +43,10 @@ Held holdPort()
     return held;
 }
 
-std::uint16_t freePort() { return holdPort().port; }
+std::uint16_t freePort()
+{
+    return holdPort().port;
+}
 
 bool connects(Descriptor& socket, std::uint16_t port)
 {
@@ -151,9 +154,9 @@ private slots:
         std::ifstream comm("/proc/self/comm");
         std::string name;
         std::getline(comm, name);
-        QCOMPARE(bench.claim(1, claimOf(held.port)),
-                 "bind 127.0.0.1:" + std::to_string(held.port) + ": held by " + name + " (pid " +
-                     std::to_string(::getpid()) + ")");
+        QCOMPARE(bench.claim(1, claimOf(held.port)), "bind 127.0.0.1:" + std::to_string(held.port) +
+                                                         ": held by " + name + " (pid " +
+                                                         std::to_string(::getpid()) + ")");
         QVERIFY(bench.table->list().empty());
     }
 
