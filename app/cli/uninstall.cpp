@@ -68,7 +68,8 @@ Result<> removeHome(const Home& home)
 {
     for (const auto& mine :
          {home.endpointSocket(), home.runDir(), home.logDir(), home.machineDir(),
-          home.endpointDir(), home.filesDir(), home.settingsFile(), home.daemonJson()}) {
+          home.endpointDir(), home.filesDir(), home.dockerCliDir(), home.settingsFile(), home.daemonJson(),
+          home.root / "cli"}) {  // The links of packaging/rootfs/docker.
         std::error_code failed;
         fs::remove_all(mine, failed);
         if (failed) return failErrno(fmt::format("remove {}", mine.string()), failed.value());
