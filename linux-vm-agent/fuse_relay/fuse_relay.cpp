@@ -201,10 +201,9 @@ bool FuseRelay::readDevice(Message& request)
         ::eventfd_read(m_wake.get(), &count);
     }
     if (!ready[0].revents) return true;
-    request.resize(fuse::kMaxMessageBytes);
-    ssize_t count = ::read(m_options.device.get(), request.data(), request.size());
+    ssize_t count = ::read(m_options.device.get(), m_buffer.data(), m_buffer.size());
     int error = errno;
-    request.resize(count > 0 ? static_cast<std::size_t>(count) : 0);
+    if (count > 0) request.assign(m_buffer.begin(), m_buffer.begin() + count);
     if (count >= 0 || error == EINTR || error == EAGAIN || error == ENOENT) return true;
     log::info("files: the share has ended: {}", std::strerror(error));
     return false;

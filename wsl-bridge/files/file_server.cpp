@@ -109,7 +109,11 @@ public:
         resume();
     }
 
-    ~HostFileServer() override { detach(); }
+    ~HostFileServer() override
+    {
+        detach();
+        m_outbox.stop();  // It calls m_coherence, which dies first.
+    }
 
     Result<> grant(const std::filesystem::path& hostPath) override;
     Result<> attach(std::uint32_t channel, Descriptor stream) override;

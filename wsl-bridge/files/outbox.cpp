@@ -46,7 +46,7 @@ Outbox::Outbox(Everything everything)
 {
 }
 
-Outbox::~Outbox()
+void Outbox::stop()
 {
     {
         std::lock_guard lock(m_mutex);
@@ -54,8 +54,8 @@ Outbox::~Outbox()
         if (m_stream) m_stream->shutdown();
     }
     m_changed.notify_all();
-    m_noteThread.join();
-    m_injectionThread.join();
+    if (m_noteThread.joinable()) m_noteThread.join();
+    if (m_injectionThread.joinable()) m_injectionThread.join();
 }
 
 void Outbox::attach(std::shared_ptr<fuse::MessageStream> stream)

@@ -48,9 +48,11 @@ public:
     // Lists what must be invalidated when everything must: called on the outbox's thread.
     using Everything = std::function<void(Outbox&)>;
     explicit Outbox(Everything everything);
-    ~Outbox();
+    ~Outbox() { stop(); }
     Outbox(const Outbox&) = delete;
     Outbox& operator=(const Outbox&) = delete;
+
+    void stop();  // Whatever waits is dropped, and `everything` is not called again.
 
     void attach(std::shared_ptr<fuse::MessageStream> stream);
     void detach(const fuse::MessageStream& stream);  // Nothing if another took its place.
