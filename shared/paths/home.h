@@ -36,6 +36,7 @@ struct Home {
     std::filesystem::path tunnelSocket() const { return tunnelDir() / "agent.sock"; }
     std::filesystem::path endpointDir() const { return root / "endpoint"; }  // The endpoint's records.
     std::filesystem::path filesDir() const { return root / "files"; }        // The file server's.
+    std::filesystem::path dockerCliDir() const { return root / "cli"; }  // The wrapper of docker's.
     std::filesystem::path logDir() const { return root / "logs"; }
     std::filesystem::path machineDir() const { return root / "machine"; }
 

@@ -99,14 +99,18 @@ std::string whyNoSlipway()
     return {};
 }
 
-SlipwayFixture::SlipwayFixture(const std::string& settings)
+SlipwayFixture::SlipwayFixture(const std::string& settings, const TestUser* user)
     : m_dir("/tmp/slw-XXXXXX"),
+      m_user(user),
       m_work(m_dir.path().toStdString() + "/work"),
       m_home{fs::path(m_dir.path().toStdString()) / fs::path(m_dir.path().toStdString()).filename()}
 {
     fs::create_directories(m_work);
     fs::create_directories(m_home.root);
     if (!settings.empty()) std::ofstream(m_home.settingsFile()) << settings;
+    if (!m_user) return;
+    for (const fs::path& path : {fs::path(m_dir.path().toStdString()), m_work, m_home.root})
+        if (::chown(path.c_str(), m_user->uid(), m_user->gid()) != 0) std::perror(path.c_str());
 }
 
 SlipwayFixture::~SlipwayFixture() { slipway({"uninstall", "--yes"}); }
@@ -123,54 +127,48 @@ std::map<std::string, std::string> SlipwayFixture::environment() const
     all["SLIPWAY_HOME"] = m_home.root.string();
     all["DOCKER_CONFIG"] = m_dir.path().toStdString() + "/docker";
     all["DOCKER_CONTEXT"] = m_home.instanceName();
+    all["PATH"] = variable("SLIPWAY_CLI").string() + ":" + all["PATH"];
+    if (m_user) {  // A folder of the sub-uids' is unpacked for it; the shared one is root's.
+        all["HOME"] = m_dir.path().toStdString();
+        all["SLIPWAY_ROOTFS"] = variable("SLIPWAY_ROOTFS").string() + ".tar.zst";
+    }
     return all;
+}
+
+Command SlipwayFixture::commandFor(std::string program, Words args) const
+{
+    Command command;
+    command.environment = environment();
+    command.workDir = m_work;
+    if (m_user) {
+        Words asUser{"--reuid", m_user->name(), "--regid", m_user->name(), "--init-groups", program};
+        args.insert(args.begin(), asUser.begin(), asUser.end());
+        program = "setpriv";
+    }
+    command.program = program;
+    command.args = std::move(args);
+    return command;
+}
+
+Output SlipwayFixture::perform(std::string program, Words args, std::chrono::seconds limit)
+{
+    auto output = run(commandFor(std::move(program), std::move(args)), limit);
+    return output ? *output : Output{-1, "", output.error().message};
 }
 
 Output SlipwayFixture::slipway(const Words& args, std::chrono::seconds limit)
 {
-    Command command;
-    command.program = variable("SLIPWAY_BIN") / "slipway";
-    command.args = args;
-    command.environment = environment();
-    auto output = run(command, limit);
-    return output ? *output : Output{-1, "", output.error().message};
+    return perform(variable("SLIPWAY_BIN") / "slipway", args, limit);
 }
 
 Output SlipwayFixture::docker(const Words& args, std::chrono::seconds limit)
 {
-    Command command;
-    command.program = variable("SLIPWAY_CLI") / "docker";
-    command.args = args;
-    command.environment = environment();
-    command.workDir = m_work;
-    auto output = run(command, limit);
-    return output ? *output : Output{-1, "", output.error().message};
+    return perform(variable("SLIPWAY_CLI") / "docker", args, limit);
 }
 
 Output SlipwayFixture::shell(const std::string& script, std::chrono::seconds limit)
 {
-    Command command;
-    command.program = "/bin/sh";
-    command.args = {"-c", script};
-    command.environment = environment();
-    (*command.environment)["PATH"] =
-        variable("SLIPWAY_CLI").string() + ":" + (*command.environment)["PATH"];
-    command.workDir = m_work;
-    auto output = run(command, limit);
-    return output ? *output : Output{-1, "", output.error().message};
-}
-
-Result<Child> SlipwayFixture::startDocker(const Words& args, Command::Sink out, Command::Input input)
-{
-    Command command;
-    command.program = variable("SLIPWAY_CLI") / "docker";
-    command.args = args;
-    command.environment = environment();
-    command.workDir = m_work;
-    command.out = out;
-    command.err = out;
-    command.input = std::move(input);
-    return Child::start(command);
+    return perform("/bin/sh", {"-c", script}, limit);
 }
 
 void SlipwayFixture::tellLogs() const

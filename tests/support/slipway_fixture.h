@@ -14,6 +14,7 @@
 #include "shared/core/error.h"
 #include "shared/paths/home.h"
 #include "shared/process/child.h"
+#include "tests/support/test_user.h"
 
 namespace slipway::test {
 
@@ -23,15 +24,14 @@ std::string whyNoSlipway();
 
 class SlipwayFixture {
 public:
-    // `settings` is settings.json's text; empty: none.
-    explicit SlipwayFixture(const std::string& settings = {});
+    // `settings` is settings.json's text; empty: none. With a user, every command is run as that user.
+    explicit SlipwayFixture(const std::string& settings = {}, const TestUser* user = nullptr);
     ~SlipwayFixture();  // Stops it and removes the home.
 
     using Words = std::vector<std::string>;
     Output slipway(const Words& args, std::chrono::seconds limit = std::chrono::seconds(120));
     Output docker(const Words& args, std::chrono::seconds limit = std::chrono::seconds(120));
     Output shell(const std::string& script, std::chrono::seconds limit = std::chrono::seconds(120));
-    Result<Child> startDocker(const Words& args, Command::Sink out, Command::Input input = Discard{});
 
     bool start();         // `slipway start`; prints what it said if it failed.
     bool makeImage();     // Loads the image "box": busybox with all its applets.
@@ -48,7 +48,12 @@ public:
     std::map<std::string, std::string> environment() const;
 
 private:
+    // Runs in the fixture's folder and environment, as its user.
+    Output perform(std::string program, Words args, std::chrono::seconds limit);
+    Command commandFor(std::string program, Words args) const;
+
     QTemporaryDir m_dir;
+    const TestUser* m_user;
     std::filesystem::path m_work;
     Home m_home;
 };

@@ -15,6 +15,7 @@
 
 #include "shared/process/child.h"
 #include "tests/support/run_until.h"
+#include "tests/support/test_user.h"
 #include "wsl-bridge/machine/machine.h"
 #include "wsl-bridge/machine/sandbox/cgroups.h"
 #include "wsl-bridge/machine/sandbox/mounts.h"
@@ -311,11 +312,9 @@ private slots:
 
     void aUserHasAMachineWithoutRoot()
     {
-        auto user = readText("/etc/subuid");
-        user.resize(std::min(user.find(':'), user.size()));
-        if (user.empty())
-            QSKIP("no user has a range in /etc/subuid; useradd --create-home somebody");
-        World world(kWaitingAgent, user);
+        auto user = slipway::test::TestUser::make();
+        QVERIFY2(user.has_value(), user ? "" : user.error().message.c_str());
+        World world(kWaitingAgent, (*user)->name());
         pid_t pid = world.start();
         QVERIFY2(pid > 0, world.said.c_str());
         QVERIFY(world.record["rootless"].as_bool());

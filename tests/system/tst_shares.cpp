@@ -107,22 +107,23 @@ private slots:
     void raisesInotifyEvents()
     {
         write(work("watched/f"), "one\n");
-        write(work("note"), "#!/bin/sh\necho \"$@\" >> /events\n");
-        fs::permissions(work("note"), fs::perms(0755));
+        fs::copy_file(QCoreApplication::applicationDirPath().toStdString() + "/watch-folder",
+                      work("watch-folder"), fs::copy_options::overwrite_existing);
         QCOMPARE(docker({"run", "-d", "--name", "watcher", "-v", work("watched").string() + ":/w",
-                         "-v", work("note").string() + ":/note", "box", "inotifyd", "/note",
-                         "/w:nwcmyd"})
+                         "-v", work("watch-folder").string() + ":/watch-folder", "box",
+                         "/watch-folder", "/w"})
                      .exitCode,
                  0);
-        auto seen = [&](const std::string& what) {
-            return docker({"exec", "watcher", "cat", "/events"}).out.find(what) != std::string::npos;
+        auto seen = [&](const std::string& line) {
+            return docker({"logs", "watcher"}).out.find(line + "\n") != std::string::npos;
         };
-        QVERIFY(eventually([&] {  // Again and again, as nobody says when the watch is in place.
-            write(work("watched/f"), "more\n");
-            return seen("c /w f");
-        }));
+        QVERIFY(eventually([&] { return seen("watching"); }));
+        write(work("watched/f"), "two\n");
+        QVERIFY(eventually([&] { return seen("0x2 f"); }));  // IN_MODIFY
         write(work("watched/created"), "x\n");
-        QVERIFY(eventually([&] { return seen("n /w created"); }));
+        QVERIFY(eventually([&] { return seen("0x100 created"); }));  // IN_CREATE
+        fs::remove(work("watched/f"));
+        QVERIFY(eventually([&] { return seen("0x200 f"); }));  // IN_DELETE
     }
 
     void anotherUserReadsOnlyWhatModesAllow()

@@ -139,33 +139,55 @@ Result<> mountDev(const Spec& spec)
     return linkTo("/proc/self/fd/2", dev / "stderr");
 }
 
+FileSystem fileSystemOf(const Hierarchy& hierarchy)
+{
+    FileSystem fileSystem{hierarchy.version == 2 ? "cgroup2" : "cgroup", {}};
+    for (std::size_t begin = 0; begin < hierarchy.controllers.size();) {
+        auto end = std::min(hierarchy.controllers.find(',', begin), hierarchy.controllers.size());
+        auto option = hierarchy.controllers.substr(begin, end - begin);
+        auto equals = option.find('=');
+        if (equals == std::string::npos)
+            fileSystem.options.push_back({option, ""});
+        else
+            fileSystem.options.push_back({option.substr(0, equals), option.substr(equals + 1)});
+        begin = end + 1;
+    }
+    return fileSystem;
+}
+
+struct CgroupMount {
+    Descriptor mount;
+    fs::path point;  // As the host has it: below /sys/fs/cgroup.
+};
+
 // Each as the host has it, seen from the machine's own group. What an ordinary user may not mount
-// is left out; dockerd then runs without limits.
-Result<> mountCgroups(const Spec& spec, const std::vector<Hierarchy>& hierarchies)
+// is left out; dockerd then runs without limits. Made before the host's tree is copied: mountinfo
+// lists the older mount first, and runc takes the first.
+Result<std::vector<CgroupMount>> newCgroups(const Spec& spec,
+                                            const std::vector<Hierarchy>& hierarchies)
+{
+    std::vector<CgroupMount> mounts;
+    for (const auto& hierarchy : hierarchies) {
+        auto mount = newMount(fileSystemOf(hierarchy));
+        if (!mount && spec.rootless) continue;
+        if (!mount) return tl::unexpected<Error>(std::move(mount).error());
+        mounts.push_back({*std::move(mount), hierarchy.point});
+    }
+    return mounts;
+}
+
+Result<> attachCgroups(const Spec& spec, const std::vector<CgroupMount>& mounts)
 {
     auto base = spec.mountPoint() / "sys/fs/cgroup";
-    bool single = hierarchies.size() == 1 && hierarchies.front().point == "/sys/fs/cgroup";
+    bool single = mounts.size() == 1 && mounts.front().point == "/sys/fs/cgroup";
     if (!single) {
         auto based = mountNew({"tmpfs", {{"mode", "755"}}}, base);
         if (!based) return spec.rootless ? Result<>{} : based;
     }
-    for (const auto& hierarchy : hierarchies) {
-        auto target = single ? base : base / hierarchy.point.filename();
+    for (const auto& mount : mounts) {
+        auto target = single ? base : base / mount.point.filename();
         TRY_VOID(makeFolders(target));
-        FileSystem fileSystem{hierarchy.version == 2 ? "cgroup2" : "cgroup", {}};
-        for (std::size_t begin = 0; begin < hierarchy.controllers.size();) {
-            auto end =
-                std::min(hierarchy.controllers.find(',', begin), hierarchy.controllers.size());
-            auto option = hierarchy.controllers.substr(begin, end - begin);
-            auto equals = option.find('=');
-            if (equals == std::string::npos)
-                fileSystem.options.push_back({option, ""});
-            else
-                fileSystem.options.push_back({option.substr(0, equals), option.substr(equals + 1)});
-            begin = end + 1;
-        }
-        auto mounted = mountNew(fileSystem, target);
-        if (!mounted && !spec.rootless) return mounted;
+        TRY_VOID(attachTree(mount.mount, target));
     }
     return {};
 }
@@ -226,6 +248,7 @@ Result<> buildRoot(const Spec& spec, const std::vector<Hierarchy>& hierarchies)
 {
     auto root = spec.mountPoint();
     TRY_VOID(setPropagation("/", MS_SLAVE));
+    TRY(auto cgroups, newCgroups(spec, hierarchies));
     Descriptor hostTree;
     if (!spec.fuse) {
         TRY(hostTree, cloneTree("/"));
@@ -240,7 +263,7 @@ Result<> buildRoot(const Spec& spec, const std::vector<Hierarchy>& hierarchies)
     TRY_VOID(mountDev(spec));
     TRY_VOID(mountNew({"tmpfs", {{"mode", "755"}}}, root / "run"));
     TRY_VOID(mountNew({"tmpfs", {{"mode", "1777"}}}, root / "tmp"));
-    TRY_VOID(mountCgroups(spec, hierarchies));
+    TRY_VOID(attachCgroups(spec, cgroups));
     TRY_VOID(bindFolders(spec));
     if (spec.fuse) return {};
     TRY_VOID(attachTree(hostTree, root / kHostShare));

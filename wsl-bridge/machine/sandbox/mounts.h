@@ -15,6 +15,7 @@ struct FileSystem {
     std::vector<std::pair<std::string, std::string>> options;  // An empty value: a flag.
     bool noSuid = false;
 };
+Result<Descriptor> newMount(const FileSystem& fileSystem);  // Not attached anywhere yet.
 Result<> mountNew(const FileSystem& fileSystem, const std::filesystem::path& target);
 
 // A detached copy of the tree of mounts below `source`, a folder or a single file.

@@ -40,9 +40,9 @@ std::string kernelSays(int context)
 
 }  // namespace
 
-Result<> mountNew(const FileSystem& fileSystem, const std::filesystem::path& target)
+Result<Descriptor> newMount(const FileSystem& fileSystem)
 {
-    auto what = fmt::format("mount {} on {}", fileSystem.type, target.string());
+    auto what = fmt::format("mount {}", fileSystem.type);
     Descriptor context(::fsopen(fileSystem.type.c_str(), FSOPEN_CLOEXEC));
     if (!context) return failErrno(what, errno);
     auto failed = [&] {
@@ -68,10 +68,15 @@ Result<> mountNew(const FileSystem& fileSystem, const std::filesystem::path& tar
     unsigned attributes = fileSystem.noSuid ? MOUNT_ATTR_NOSUID : 0;
     Descriptor mounted(::fsmount(context.get(), FSMOUNT_CLOEXEC, attributes));
     if (!mounted) return failed();
-    if (::move_mount(mounted.get(), "", AT_FDCWD, target.c_str(), MOVE_MOUNT_F_EMPTY_PATH) < 0) {
-        return failErrno(what, errno);
-    }
-    return {};
+    return mounted;
+}
+
+Result<> mountNew(const FileSystem& fileSystem, const std::filesystem::path& target)
+{
+    auto on = [&](Error error) { return context("on " + target.string(), std::move(error)); };
+    return newMount(fileSystem)
+        .and_then([&](const Descriptor& mounted) { return attachTree(mounted, target); })
+        .map_error(on);
 }
 
 Result<Descriptor> cloneTree(const std::filesystem::path& source)
@@ -85,7 +90,7 @@ Result<Descriptor> cloneTree(const std::filesystem::path& source)
 Result<> attachTree(const Descriptor& tree, const std::filesystem::path& target)
 {
     if (::move_mount(tree.get(), "", AT_FDCWD, target.c_str(), MOVE_MOUNT_F_EMPTY_PATH) < 0) {
-        return failErrno(fmt::format("attach a tree on {}", target.string()), errno);
+        return failErrno(fmt::format("attach a mount on {}", target.string()), errno);
     }
     return {};
 }
