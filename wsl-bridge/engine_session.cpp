@@ -92,6 +92,7 @@ void EngineSession::lost(const Error& error)
     if (m_trouble.empty()) log::warn("session: the agent has gone: {}", error.message);
     m_trouble = "the agent does not answer: " + error.message;
     m_link.reset();
+    m_report.Clear();
     m_retry.after(kRedial, [this] { dialControl(); });
     m_parts.changed();
 }

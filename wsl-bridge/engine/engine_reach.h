@@ -19,7 +19,8 @@ struct EngineAvailability {
 
 // Dials. While the engine starts, or dockerd is being restarted and refuses, it keeps trying for up
 // to `wait`, so that the first command after a start, or the one in a crash of dockerd, works.
-// Unavailable, with the way out, if it can't be reached. Destroying it gives up.
+// Unavailable, with the way out, if it can't be reached. Destroying it gives up; `done` may destroy
+// it, and it must not be told of changes after that.
 class EngineReach {
 public:
     using Done = std::function<void(Result<StreamPtr>)>;

@@ -145,6 +145,7 @@ void HttpProxy::reachEngine()
     if (m_engine) return forward();
     m_reach = std::make_unique<EngineReach>(
         m_context.loop, m_context.engine, m_context.options.wait, [this](Result<StreamPtr> stream) {
+            m_reach.reset();
             if (!stream) return refuse(503, stream.error().message);
             m_engine = std::make_unique<http::HttpStream>(m_context.loop, std::move(*stream));
             forward();

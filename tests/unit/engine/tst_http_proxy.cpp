@@ -343,6 +343,20 @@ private slots:
         QVERIFY(bench.engineGets(get("/info")));
     }
 
+    void takesNoSecondConnectionWhenTheEngineComesBack()
+    {
+        Bench bench;
+        QVERIFY(bench.client->send(get("/events")));
+        QVERIFY(bench.engineGets(get("/events")));
+        bench.proxy->engineChanged();
+        QVERIFY(bench.engine().send(kOk));
+        QVERIFY(bench.clientGets(kOk));
+        bench.proxy->engineChanged();
+        QVERIFY(bench.client->send(get("/info")));
+        QVERIFY(bench.engineGets(get("/events") + get("/info")));
+        QCOMPARE(bench.dialer.wires.size(), std::size_t{1});
+    }
+
     void givesUpOnAnEngineThatDoesNotAnswer()
     {
         Bench bench;
