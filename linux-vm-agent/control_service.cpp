@@ -8,7 +8,7 @@
 #include <grpcpp/server_builder.h>
 #include <grpcpp/server_posix.h>
 
-#include "linux-vm-agent/usage.h"
+#include "shared/process/process_facts.h"
 #include "shared/rpc/status.h"
 
 namespace slipway {
@@ -123,12 +123,12 @@ grpc::Status ControlService::GetUsage(grpc::ServerContext*, const v1::GetUsageRe
                                       v1::GetUsageResponse* response)
 {
     auto add = [response](const char* name, std::optional<pid_t> pid) {
-        auto bytes = pid ? pssBytesOf(*pid) : std::nullopt;
-        if (!bytes) return;
+        auto bytes = pid ? pssBytesOf(*pid) : 0;
+        if (bytes == 0) return;
         auto* process = response->add_processes();
         process->set_name(name);
         process->set_pid(static_cast<std::uint32_t>(*pid));
-        process->set_pss_bytes(*bytes);
+        process->set_pss_bytes(bytes);
     };
     return toStatus(onLoop([&](auto done) {
         add("slipway-init", kInitPid);

@@ -5,8 +5,8 @@
 #include <fmt/format.h>
 
 #include "shared/core/version.h"
+#include "shared/process/process_facts.h"
 #include "wsl-bridge/bridge.h"
-#include "wsl-bridge/process_memory.h"
 
 namespace slipway {
 namespace {
@@ -178,7 +178,7 @@ void Bridge::addProcesses(v1::State& state) const
     auto* bridge = state.add_processes();
     bridge->set_name("slipway-bridge");
     bridge->set_pid(static_cast<std::uint32_t>(uv_os_getpid()));
-    bridge->set_pss_bytes(ownPssBytes());
+    bridge->set_pss_bytes(pssBytesOf(::getpid()));
     if (!m_session) return;
     for (const auto& process : m_usage.processes()) {
         auto* listed = state.add_processes();

@@ -3,7 +3,7 @@
 #include <fstream>
 #include <iterator>
 
-#include "wsl-bridge/machine/sandbox/subnet.h"
+#include "wsl-bridge/machine/sandbox/subnet_choice.h"
 
 namespace slipway {
 

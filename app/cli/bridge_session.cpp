@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "app/launcher/process_facts.h"
+#include "shared/process/process_facts.h"
 #include "app/cli/progress.h"
 #include "app/launcher/bridge_channel.h"
 #include "app/launcher/bridge_launcher.h"

@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "app/launcher/process_facts.h"
+#include "shared/process/process_facts.h"
 #include "app/cli/terminal.h"
 #include "shared/paths/docker_context.h"
 

@@ -9,7 +9,7 @@
 #include "app/cli/bridge_session.h"
 #include "app/cli/commands.h"
 #include "app/launcher/machine_record.h"
-#include "app/launcher/process_facts.h"
+#include "shared/process/process_facts.h"
 #include "app/cli/surroundings.h"
 #include "app/cli/terminal.h"
 #include "shared/paths/docker_context.h"

@@ -4,7 +4,7 @@
 #include <iterator>
 #include <string>
 
-#include "app/launcher/process_facts.h"
+#include "shared/process/process_facts.h"
 #include "shared/json/json.h"
 
 namespace slipway {
@@ -21,7 +21,7 @@ MachineRecord machineRecord(const Home& home)
     if (!pid || !startTime || !pid->is_int64() || !startTime->is_int64())
         return MachineRecord::Ended;
     auto started = startTimeOf(static_cast<pid_t>(pid->get_int64()));
-    return started && started == static_cast<std::uint64_t>(startTime->get_int64())
+    return started == static_cast<std::uint64_t>(startTime->get_int64())
                ? MachineRecord::Alive
                : MachineRecord::Ended;
 }

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <csignal>
 #include <fstream>
-#include <sstream>
 
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -12,6 +11,7 @@
 
 #include "linux-vm-agent/engine/layout.h"
 #include "shared/core/log.h"
+#include "shared/process/process_facts.h"
 
 namespace slipway {
 namespace {
@@ -23,12 +23,6 @@ constexpr std::chrono::milliseconds kLongestPause = 5s;
 constexpr std::chrono::milliseconds kHealthyTime = 10s;
 constexpr std::chrono::milliseconds kRestartPatience = 30s;  // Containers of a swarm are stopped in it.
 
-std::string programOf(pid_t pid)
-{
-    std::error_code failed;
-    return std::filesystem::read_symlink(fmt::format("/proc/{}/exe", pid), failed).filename().string();
-}
-
 std::string textOfEnd(int exitCode)
 {
     return exitCode > 128 ? fmt::format("killed by signal {}", exitCode - 128)
@@ -36,21 +30,6 @@ std::string textOfEnd(int exitCode)
 }
 
 }  // namespace
-
-std::optional<std::uint64_t> startTimeOf(pid_t pid)
-{
-    std::ifstream file(fmt::format("/proc/{}/stat", pid));
-    std::string line;
-    if (!std::getline(file, line)) return std::nullopt;
-    std::size_t nameEnd = line.rfind(')');  // The name may hold blanks and parentheses itself.
-    if (nameEnd == std::string::npos) return std::nullopt;
-    std::istringstream fields(line.substr(nameEnd + 1));
-    std::string skipped;
-    for (int field = 3; field < 22; ++field) fields >> skipped;
-    std::uint64_t ticks = 0;
-    if (!(fields >> ticks)) return std::nullopt;
-    return ticks;
-}
 
 Daemon::Daemon(Loop& loop, Options options)
     : m_loop(loop), m_options(std::move(options)), m_pause(kFirstPause), m_startTimer(loop), m_killTimer(loop)

@@ -14,10 +14,6 @@
 
 namespace slipway {
 
-// When a process was started, in clock ticks since the kernel began: with the pid it names one process for
-// good (proc_pid_stat(5), field 22).
-std::optional<std::uint64_t> startTimeOf(pid_t pid);
-
 class Daemon {
 public:
     struct Options {

@@ -68,13 +68,16 @@ Error context(std::string_view what, Error error);
 #define TRY(declaration, ...) \
     SLIPWAY_TRY_(SLIPWAY_JOIN(tryResult_, __LINE__), declaration, (__VA_ARGS__))
 
+#define SLIPWAY_TRY_VOID_(temporary, expression)                               \
+    auto temporary = (expression);                                             \
+    if (!temporary)                                                            \
+        return tl::unexpected<typename decltype(temporary)::error_type>(       \
+            std::move(temporary).error())
+
 // TRY_VOID(close()); returns the error, or goes on.
-#define TRY_VOID(...)                                                                       \
-    do {                                                                                    \
-        auto tryResult_ = (__VA_ARGS__);                                                    \
-        if (!tryResult_)                                                                    \
-            return tl::unexpected<typename decltype(tryResult_)::error_type>(               \
-                std::move(tryResult_).error());                                             \
+#define TRY_VOID(...)                                                         \
+    do {                                                                      \
+        SLIPWAY_TRY_VOID_(SLIPWAY_JOIN(tryResult_, __LINE__), (__VA_ARGS__)); \
     } while (false)
 
 // A programmer's error ends the process; it is never part of an answer.

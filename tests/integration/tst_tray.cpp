@@ -8,7 +8,7 @@
 #include <QTemporaryDir>
 #include <QTest>
 
-#include "app/launcher/process_facts.h"
+#include "shared/process/process_facts.h"
 #include "shared/paths/home.h"
 #include "tests/fakes/fake_bridge.h"
 #include "tests/support/display/own_session.h"

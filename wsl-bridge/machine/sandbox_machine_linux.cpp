@@ -22,6 +22,7 @@
 #include "shared/core/log.h"
 #include "shared/json/json.h"
 #include "shared/process/child.h"
+#include "shared/process/process_facts.h"
 #include "wsl-bridge/machine/rootfs_import.h"
 #include "wsl-bridge/machine/sandbox/cgroups.h"
 #include "wsl-bridge/machine/sandbox/namespaces.h"

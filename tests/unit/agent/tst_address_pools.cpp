@@ -52,7 +52,7 @@ private slots:
         QVERIFY(pools);
         QVERIFY(pools->size() >= 16);
         for (const AddressPool& pool : *pools) {
-            QVERIFY(pool.networkBits >= pool.base.bits);
+            QVERIFY(pool.networkBits >= pool.base.prefix);
             for (const std::string& text : texts)
                 QVERIFY2(!pool.base.overlaps(*parseSubnet(text)), pool.base.text().c_str());
         }

@@ -11,7 +11,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include "app/launcher/process_facts.h"
+#include "shared/process/process_facts.h"
 #include "shared/json/json.h"
 #include "shared/paths/home.h"
 #include "shared/process/child.h"
@@ -133,7 +133,7 @@ private slots:
 
     void statusKnowsAMachineWhoseBridgeHasDied()
     {
-        writeMachineRecord(::getpid(), startTimeOf(::getpid()));
+        writeMachineRecord(::getpid(), *startTimeOf(::getpid()));
         auto status = runs({"status"});
         QCOMPARE(status.exitCode, 4);
         QVERIFY2(status.out.find("bridge not running; the engine goes on: slipway start") !=
@@ -143,7 +143,7 @@ private slots:
 
     void aPidThatNowBelongsToAnotherIsNoMachine()
     {
-        writeMachineRecord(::getpid(), startTimeOf(::getpid()) + 1);
+        writeMachineRecord(::getpid(), *startTimeOf(::getpid()) + 1);
         QCOMPARE(runs({"status"}).exitCode, 3);
     }
 
@@ -261,7 +261,7 @@ private slots:
 
     void stopAdmitsAMachineThatGoesOn()
     {
-        writeMachineRecord(::getpid(), startTimeOf(::getpid()));
+        writeMachineRecord(::getpid(), *startTimeOf(::getpid()));
         auto stop = runs({"stop"});
         QCOMPARE(stop.exitCode, 1);
         QVERIFY2(stop.err.find("goes on") != std::string::npos, stop.err.c_str());

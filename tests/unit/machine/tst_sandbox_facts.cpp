@@ -4,7 +4,7 @@
 #include "wsl-bridge/machine/sandbox/cgroups.h"
 #include "wsl-bridge/machine/sandbox/names.h"
 #include "wsl-bridge/machine/sandbox/nat.h"
-#include "wsl-bridge/machine/sandbox/subnet.h"
+#include "wsl-bridge/machine/sandbox/subnet_choice.h"
 #include "wsl-bridge/machine/sandbox/user_map.h"
 
 using namespace slipway;

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "shared/json/json.h"
+#include "shared/process/process_facts.h"
 #include "wsl-bridge/machine/sandbox/cgroups.h"
 #include "wsl-bridge/machine/sandbox/loop_device.h"
 #include "wsl-bridge/machine/sandbox/namespaces.h"

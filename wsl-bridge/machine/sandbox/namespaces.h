@@ -47,8 +47,4 @@ Result<> runAsMappedRoot(const std::optional<UserMap>& map, const std::function<
 // Whether these can be made: does it, in a child that ends at once.
 Result<> tryNamespaces(std::uint64_t flags);
 
-// Field 22 of /proc/<pid>/stat, proc(5): together with the pid it names a process for ever. None:
-// there is no such process, or it is a zombie.
-std::optional<std::uint64_t> startTimeOf(pid_t pid);
-
 }  // namespace slipway

@@ -148,19 +148,4 @@ Result<> tryNamespaces(std::uint64_t flags)
     return {};
 }
 
-std::optional<std::uint64_t> startTimeOf(pid_t pid)
-{
-    auto stat = readText(fmt::format("/proc/{}/stat", pid));
-    auto afterName = stat.rfind(')');  // The name may hold anything, spaces and brackets too.
-    if (afterName == std::string::npos) return std::nullopt;
-    std::istringstream fields(stat.substr(afterName + 1));
-    std::string field;
-    constexpr int kState = 3, kStartTime = 22;
-    for (int number = kState; fields >> field; ++number) {
-        if (number == kState && (field == "Z" || field == "X")) return std::nullopt;
-        if (number == kStartTime) return std::stoull(field);
-    }
-    return std::nullopt;
-}
-
 }  // namespace slipway

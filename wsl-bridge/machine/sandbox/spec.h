@@ -7,7 +7,7 @@
 
 #include "shared/paths/home.h"
 #include "wsl-bridge/machine/sandbox/names.h"
-#include "wsl-bridge/machine/sandbox/subnet.h"
+#include "wsl-bridge/machine/sandbox/subnet_choice.h"
 
 namespace slipway {
 

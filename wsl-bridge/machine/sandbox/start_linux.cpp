@@ -20,6 +20,7 @@
 
 #include "shared/core/log.h"
 #include "shared/process/child.h"
+#include "shared/process/process_facts.h"
 #include "wsl-bridge/machine/sandbox/cgroups.h"
 #include "wsl-bridge/machine/sandbox/loop_device.h"
 #include "wsl-bridge/machine/sandbox/machine_root.h"

@@ -1,9 +1,8 @@
-#include "app/launcher/process_facts.h"
+#include "shared/process/process_facts.h"
 
 #include <csignal>
 #include <filesystem>
 #include <fstream>
-#include <optional>
 #include <sstream>
 #include <vector>
 
@@ -30,12 +29,16 @@ std::vector<std::string> statFields(pid_t pid)
 constexpr std::size_t kState = 0;
 constexpr std::size_t kStartTime = 22 - 3;
 
+bool runs(const std::vector<std::string>& fields)
+{
+    return !fields.empty() && fields[kState] != "Z" && fields[kState] != "X";
+}
+
 }  // namespace
 
 bool isRunning(pid_t pid)
 {
-    auto fields = statFields(pid);
-    return !fields.empty() && fields[kState] != "Z" && fields[kState] != "X";
+    return runs(statFields(pid));
 }
 
 std::string programOf(pid_t pid)
@@ -45,10 +48,11 @@ std::string programOf(pid_t pid)
     return failed ? std::string() : program.filename().string();
 }
 
-std::uint64_t startTimeOf(pid_t pid)
+std::optional<std::uint64_t> startTimeOf(pid_t pid)
 {
     auto fields = statFields(pid);
-    return isRunning(pid) && fields.size() > kStartTime ? std::stoull(fields[kStartTime]) : 0;
+    if (!runs(fields) || fields.size() <= kStartTime) return std::nullopt;
+    return std::stoull(fields[kStartTime]);
 }
 
 std::uint64_t pssBytesOf(pid_t pid)
