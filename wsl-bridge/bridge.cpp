@@ -110,7 +110,8 @@ void Bridge::start(Done done)
     }
     if (m_condition == v1::CONDITION_STOPPING) {
         m_loop.post([done = std::move(done)] {
-            done(fail(Code::FailedPrecondition, "the engine is just stopping; try again in a moment"));
+            done(fail(Code::FailedPrecondition,
+                      "the engine is just stopping; try again in a moment"));
         });
         return;
     }
@@ -125,7 +126,9 @@ void Bridge::start(Done done)
     enter(v1::CONDITION_STARTING, "starting the machine");
     m_machine->start(
         m_options.settings.value.files,
-        [this](const std::string& step) { enter(v1::CONDITION_STARTING, step); },
+        [this](const std::string& step) {
+            if (m_condition == v1::CONDITION_STARTING) enter(v1::CONDITION_STARTING, step);
+        },
         [this](Result<> started) { machineUp(std::move(started)); });
 }
 
@@ -133,7 +136,7 @@ void Bridge::stop(Done done)
 {
     settle(fail(Code::Cancelled, "the engine was told to stop"));
     m_revival.stop();
-    if (m_machine->state() == Machine::State::Stopping) {
+    if (m_condition == v1::CONDITION_STOPPING || m_machine->state() == Machine::State::Stopping) {
         m_loop.post([done = std::move(done)] {
             done(fail(Code::FailedPrecondition, "the engine is stopping already"));
         });
@@ -154,7 +157,8 @@ void Bridge::stopMachine(Done done)
     m_machine->stop(kStopDeadline, [this, done = std::move(done)](Result<> stopped) {
         closeSession();
         std::string name = m_options.home.instanceName();
-        if (currentContext(m_options.user) != name) {  // A current one stays: without it docker would fail.
+        if (currentContext(m_options.user) !=
+            name) {  // A current one stays: without it docker would fail.
             auto removed = removeContext(m_options.user, name, endpointUrl());
             if (!removed) log::warn("bridge: {}", removed.error().message);
         }
@@ -194,6 +198,7 @@ void Bridge::quit(bool stopEngine, Done done)
 
 void Bridge::machineUp(Result<> started)
 {
+    if (!started && m_condition == v1::CONDITION_STOPPING) return;  // It was told to.
     if (!started) {
         log::error("bridge: start the machine: {}", started.error().message);
         enter(v1::CONDITION_TROUBLE, started.error().message);
@@ -216,9 +221,10 @@ void Bridge::machineDied()
     while (now - m_deaths.front() > kDeathWindow) m_deaths.pop_front();
     if (m_deaths.size() > kDeathsAllowed) {
         enter(v1::CONDITION_TROUBLE,
-              fmt::format("the machine has ended {} times in {} minutes and is not started again; see "
-                          "slipway logs agent, then slipway start",
-                          m_deaths.size(), kDeathWindow.count()));
+              fmt::format(
+                  "the machine has ended {} times in {} minutes and is not started again; see "
+                  "slipway logs agent, then slipway start",
+                  m_deaths.size(), kDeathWindow.count()));
         return;
     }
     m_revival.after(kRevivalPause, [this] { start([](Result<>) {}); });
@@ -228,29 +234,28 @@ void Bridge::openSession()
 {
     MachineFacts facts = m_machine->facts();
     Dialer& dialer = m_machine->dialer();
+    if (facts.files == FilesMode::Direct) m_files.reset();
     if (facts.files == FilesMode::Fuse && !m_files) serveFiles();
     m_client = std::make_unique<EngineClient>(m_loop, dialer);
     m_ports = std::make_unique<PortTable>(
         m_loop, dialer,
-        PortTable::Options{
-            .defaultAddress = m_options.settings.value.publish == PublishAddress::All
-                                  ? DefaultAddress::All
-                                  : DefaultAddress::Loopback,
-            .nameOf = [this](const std::string& address,
-                             PortTable::NameDone done) {
-                m_endpoint->containers().nameOf(address, std::move(done));
-            },
-            .changed = [this] { publish(); }});
+        PortTable::Options{.defaultAddress = m_options.settings.value.publish == PublishAddress::All
+                                                 ? DefaultAddress::All
+                                                 : DefaultAddress::Loopback,
+                           .nameOf =
+                               [this](const std::string& address, PortTable::NameDone done) {
+                                   m_endpoint->containers().nameOf(address, std::move(done));
+                               },
+                           .changed = [this] { publish(); }});
     m_session = std::make_unique<EngineSession>(
-        m_loop, EngineSession::Parts{.dialer = dialer,
-                                     .ports = *m_ports,
-                                     .files = m_files.get(),
-                                     .toEndpoint =
-                                         [this](StreamPtr client) {
-                                             m_endpoint->serve(std::move(client));
-                                         },
-                                     .configuration = configuration(),
-                                     .changed = [this] { engineChanged(); }});
+        m_loop,
+        EngineSession::Parts{
+            .dialer = dialer,
+            .ports = *m_ports,
+            .files = m_files.get(),
+            .toEndpoint = [this](StreamPtr client) { m_endpoint->serve(std::move(client)); },
+            .configuration = configuration(),
+            .changed = [this] { engineChanged(); }});
 }
 
 void Bridge::serveFiles()
@@ -258,11 +263,10 @@ void Bridge::serveFiles()
     auto ended = m_alive.wrap([this](std::uint32_t channel) {
         if (m_session) m_session->shareEnded(channel);
     });
-    auto served = startFileServer(
-        {.stateDir = m_options.home.root / "files",
-         .ended = [&loop = m_loop, ended](std::uint32_t channel) {
-             loop.post([ended, channel]() mutable { ended(channel); });
-         }});
+    auto served = startFileServer({.stateDir = m_options.home.root / "files",
+                                   .ended = [&loop = m_loop, ended](std::uint32_t channel) {
+                                       loop.post([ended, channel]() mutable { ended(channel); });
+                                   }});
     if (served)
         m_files = *std::move(served);
     else

@@ -26,7 +26,8 @@ ApiCall::ApiCall(Loop& loop, std::string path, std::chrono::milliseconds limit, 
 void ApiCall::connected(StreamPtr stream)
 {
     m_stream = std::make_unique<http::HttpStream>(m_loop, std::move(stream));
-    m_request = fmt::format("GET {} HTTP/1.1\r\nHost: slipway\r\nConnection: close\r\n\r\n", m_path);
+    m_request =
+        fmt::format("GET {} HTTP/1.1\r\nHost: slipway\r\nConnection: close\r\n\r\n", m_path);
     m_stream->write(bytesOf(m_request), [this](Result<> written) {
         if (!written) return finish(tl::unexpected(written.error()));
         readHead();
@@ -46,15 +47,18 @@ void ApiCall::headCame(const std::string& text)
     auto head = http::parseResponse(text);
     if (!head) return finish(tl::unexpected(head.error()));
     if (head->status != 200)
-        return finish(fail(Code::Unavailable, fmt::format("status {} {}", head->status, head->reason)));
+        return finish(
+            fail(Code::Unavailable, fmt::format("status {} {}", head->status, head->reason)));
     auto framing = http::framingOf(*head, "GET");
     if (framing.kind == http::Framing::Kind::None) return finish(std::string());
     if (framing.kind == http::Framing::Kind::UntilClose)
         return finish(fail(Code::Unknown, "an answer without a length"));
     m_body = std::make_unique<http::BodyCollector>(
-        *m_stream, framing, kMaxAnswerBytes, [this, framing](Result<http::BodyCollector::Body> body) {
+        *m_stream, framing, kMaxAnswerBytes,
+        [this, framing](Result<http::BodyCollector::Body> body) {
             if (!body) return finish(tl::unexpected(body.error()));
-            if (!body->scanner.done()) return finish(fail(Code::ResourceExhausted, "too long an answer"));
+            if (!body->scanner.done())
+                return finish(fail(Code::ResourceExhausted, "too long an answer"));
             bool chunked = framing.kind == http::Framing::Kind::Chunked;
             finish(chunked ? http::withoutChunks(body->raw) : std::move(body->raw));
         });
@@ -65,8 +69,8 @@ void ApiCall::finish(Result<std::string> result)
 {
     m_timer.stop();
     if (!result) result = tl::unexpected(context("GET " + m_path, std::move(result).error()));
-    auto done = std::move(m_done);
-    done(std::move(result));
+    // Once: an answer that comes after the limit is dropped.
+    if (auto done = std::exchange(m_done, nullptr)) done(std::move(result));
 }
 
 }  // namespace slipway

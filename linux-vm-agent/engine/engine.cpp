@@ -55,7 +55,8 @@ Engine::Engine(Loop& loop, std::function<void()> changed)
       m_liveRestoreTimer(loop),
       m_containerd(loop, {"containerd", [this] { return containerdCommand(); },
                           [this] { containerdChanged(); }}),
-      m_dockerd(loop, {"dockerd", [this] { return dockerdCommand(); }, [this] { dockerdChanged(); }}),
+      m_dockerd(loop,
+                {"dockerd", [this] { return dockerdCommand(); }, [this] { dockerdChanged(); }}),
       m_health(loop, [this] { healthChanged(); })
 {
 }
@@ -67,9 +68,10 @@ Engine::~Engine()
 
 void Engine::begin()
 {
-    m_natProbe = std::thread([this, known = m_alive.wrap([this](Nat nat) { natKnown(nat); })]() mutable {
-        m_loop.post([known = std::move(known), nat = probeNat()]() mutable { known(nat); });
-    });
+    m_natProbe =
+        std::thread([this, known = m_alive.wrap([this](Nat nat) { natKnown(nat); })]() mutable {
+            m_loop.post([known = std::move(known), nat = probeNat()]() mutable { known(nat); });
+        });
     m_configuration = storedConfiguration();
     if (m_configuration && m_dockerd.adopt()) {
         std::ifstream given(kDaemonJsonFile);
@@ -97,7 +99,8 @@ Result<> Engine::configure(const v1::ConfigureRequest& request)
     request.SerializeToOstream(&file);
     file.close();
     if (!file)
-        return fail(Code::Unavailable, fmt::format("write {}: no room on the machine's /run", kConfigurationFile));
+        return fail(Code::Unavailable,
+                    fmt::format("write {}: no room on the machine's /run", kConfigurationFile));
     m_configuration = request;
     m_ignoreUsersKeys = false;
     m_usersKeysNote.reset();
@@ -226,9 +229,12 @@ void Engine::shutdown(std::function<void()> done)
 {
     bool containersWouldGoOn = up() && m_liveRestore;
     m_stopping = true;
+    m_liveRestoreTimer.stop();
+    m_liveRestoreCall.reset();
     m_changed();
     if (!containersWouldGoOn) return stopDaemons(std::move(done));
-    if (auto written = writeDaemonJson(false); !written) log::warn("engine: {}", written.error().message);
+    if (auto written = writeDaemonJson(false); !written)
+        log::warn("engine: {}", written.error().message);
     m_dockerd.signal(SIGHUP);
     awaitLiveRestore(false, kLiveRestoreTries, [this, done = std::move(done)](Result<> taken) {
         if (!taken) log::warn("engine: {}", taken.error().message);

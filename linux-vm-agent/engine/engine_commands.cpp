@@ -18,7 +18,8 @@ constexpr std::string_view kContainerdConfig =
     "disabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n";
 constexpr const char* kRootlessRuntimeDir = "/run/slipway/user";
 
-// Nothing is inherited: a leaked XDG_RUNTIME_DIR breaks every exec, and a leaked NOTIFY_SOCKET waits for ever.
+// Nothing is inherited: a leaked XDG_RUNTIME_DIR breaks every exec, and a leaked NOTIFY_SOCKET
+// waits for ever.
 std::map<std::string, std::string> cleanEnvironment()
 {
     return {{"PATH", fmt::format("{}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -44,7 +45,8 @@ Result<> writeFile(const char* path, std::string_view text)
     std::ofstream file(path, std::ios::trunc | std::ios::binary);
     file << text;
     file.close();
-    if (!file) return fail(Code::Unavailable, fmt::format("write {}: the file system is full", path));
+    if (!file)
+        return fail(Code::Unavailable, fmt::format("write {}: the file system is full", path));
     return {};
 }
 
@@ -54,16 +56,17 @@ Result<Command> Engine::containerdCommand() const
 {
     trimEngineLog();
     TRY_VOID(writeFile(kContainerdConfigFile, kContainerdConfig));
-    return daemonCommand("/usr/bin/containerd",
-                         {"--config", kContainerdConfigFile, "--address", kContainerdSocket, "--log-level",
-                          "warn"});
+    return daemonCommand("/usr/bin/containerd", {"--config", kContainerdConfigFile, "--address",
+                                                 kContainerdSocket, "--log-level", "warn"});
 }
 
 Result<Command> Engine::dockerdCommand()
 {
+    if (!m_nat) return fail(Code::Unavailable, "whether there is NAT is not known yet");
     trimEngineLog();
     std::error_code ignored;
-    std::filesystem::remove(kEnginePidFile, ignored);  // A killed one's, whose pid another may have now.
+    std::filesystem::remove(kEnginePidFile,
+                            ignored);  // A killed one's, whose pid another may have now.
     if (m_nat->backend != NatBackend::None) TRY_VOID(chooseIptables(m_nat->backend));
     // In a swarm, dockerd would refuse to start with it.
     TRY_VOID(writeDaemonJson(!std::filesystem::exists(kSwarmStateFile, ignored)));
@@ -83,7 +86,8 @@ DaemonJson Engine::daemonJsonNow(bool liveRestore) const
     needs.nat4 = m_nat->backend != NatBackend::None;
     needs.nat6 = m_nat->ipv6;
     needs.hostGateway = defaultGateway();
-    needs.hostSubnets = {m_configuration->host_subnets().begin(), m_configuration->host_subnets().end()};
+    needs.hostSubnets = {m_configuration->host_subnets().begin(),
+                         m_configuration->host_subnets().end()};
     return daemonJson(m_ignoreUsersKeys ? "" : m_configuration->daemon_json(), needs);
 }
 

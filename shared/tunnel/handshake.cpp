@@ -27,23 +27,28 @@ Result<Message> parse(const std::string& bytes)
 {
     Message message;
     if (!message.ParseFromString(bytes))
-        return fail(Code::InvalidArgument, "the head of a stream is not a message of this protocol");
+        return fail(Code::InvalidArgument,
+                    "the head of a stream is not a message of this protocol");
     return message;
 }
 
 Result<> checkPeer(std::uint32_t version, const std::string& challenge)
 {
     if (version != kTunnelVersion)
-        return fail(Code::FailedPrecondition,
-                    fmt::format("the other end speaks tunnel version {}, this one {}; restart Slipway "
-                                "so that both are of one release",
-                                version, kTunnelVersion));
+        return fail(
+            Code::FailedPrecondition,
+            fmt::format("the other end speaks tunnel version {}, this one {}; restart Slipway "
+                        "so that both are of one release",
+                        version, kTunnelVersion));
     if (challenge.size() != kChallengeBytes)
         return fail(Code::InvalidArgument, "the head of a stream has no challenge");
     return {};
 }
 
-Error silence() { return {Code::DeadlineExceeded, "the other end said nothing for 1 s"}; }
+Error silence()
+{
+    return {Code::DeadlineExceeded, "the other end said nothing for 1 s"};
+}
 
 // The bridge's end: waits for the greeting, sends the hello, waits for the answer.
 class Greeter final : public Handshake {
@@ -77,7 +82,8 @@ private:
         m_socket.send(m_hello, [this](Result<> sent) {
             if (!sent) return finish(tl::unexpected(sent.error()));
             m_timer.stop();  // How long the service itself may take is the caller's to limit.
-            m_socket.receive(kMaxHeadBytes, [this](Result<std::string> answer) { answered(answer); });
+            m_socket.receive(kMaxHeadBytes,
+                             [this](Result<std::string> answer) { answered(answer); });
         });
         return {};
     }
@@ -103,8 +109,8 @@ private:
     void finish(Result<Descriptor> result)
     {
         m_timer.stop();
-        auto done = std::move(m_done);
-        done(std::move(result));
+        // Once: whoever keeps this a while longer hears nothing of what comes late.
+        if (auto done = std::exchange(m_done, nullptr)) done(std::move(result));
     }
 
     HeadSocket m_socket;
@@ -131,7 +137,8 @@ public:
         greeting.set_challenge(m_challenge);
         m_socket.send(greeting, [this](Result<> sent) {
             if (!sent) return refuse(sent.error());
-            m_socket.receive(kMaxHeadBytes, [this](Result<std::string> bytes) { helloCame(bytes); });
+            m_socket.receive(kMaxHeadBytes,
+                             [this](Result<std::string> bytes) { helloCame(bytes); });
         });
     }
 
@@ -145,8 +152,8 @@ public:
             answer.set_code(static_cast<std::uint32_t>(outcome.error().code));
             answer.set_message(outcome.error().message);
         }
-        m_socket.send(answer, [this, outcome = std::move(outcome), done = std::move(done)](
-                                  Result<> sent) mutable {
+        m_socket.send(answer, [this, outcome = std::move(outcome),
+                               done = std::move(done)](Result<> sent) mutable {
             auto report = std::move(done);  // Outlives this object, which `report` may destroy.
             if (!sent) return report(tl::unexpected(sent.error()));
             if (!outcome) return report(tl::unexpected(outcome.error()));

@@ -6,6 +6,7 @@
 #include <QElapsedTimer>
 #include <QtTest>
 
+#include "shared/process/child.h"
 #include "tests/support/slipway_fixture.h"
 
 using namespace slipway;
@@ -21,11 +22,13 @@ class TestLifecycle : public QObject {
     // A container that counts, so that one can see that it has gone on.
     void startCounter()
     {
-        QCOMPARE(m_slipway->docker({"run", "-d", "--name", "counter", "-v", "kept:/kept", "box", "sh",
-                                    "-c", "i=0; while :; do i=$((i+1)); echo $i > /kept/n; "
-                                          "sleep 0.1; done"})
-                     .exitCode,
-                 0);
+        QCOMPARE(
+            m_slipway
+                ->docker({"run", "-d", "--name", "counter", "-v", "kept:/kept", "box", "sh", "-c",
+                          "i=0; while :; do i=$((i+1)); echo $i > /kept/n; "
+                          "sleep 0.1; done"})
+                .exitCode,
+            0);
     }
     int count()
     {
@@ -90,8 +93,9 @@ private slots:
     void aKilledDockerdIsBackAndContainersGoOn()
     {
         startCounter();
-        QCOMPARE(m_slipway->docker({"run", "-d", "--restart", "always", "--name", "again", "box",
-                                    "sleep", "1000"})
+        QCOMPARE(m_slipway
+                     ->docker({"run", "-d", "--restart", "always", "--name", "again", "box",
+                               "sleep", "1000"})
                      .exitCode,
                  0);
         std::string since = startedAt();
@@ -107,6 +111,24 @@ private slots:
         int n = count();
         QVERIFY(eventually([&] { return count() > n; }));
         QCOMPARE(m_slipway->docker({"ps", "-q", "-f", "name=again"}).out.size(), std::size_t{13});
+        stopAndCompare();
+    }
+
+    void aStopDuringAStartStops()
+    {
+        QCOMPARE(m_slipway->slipway({"stop"}).exitCode, 0);
+        Command command;
+        command.program = qEnvironmentVariable("SLIPWAY_BIN").toStdString() + "/slipway";
+        command.args = {"start"};
+        command.environment = m_slipway->environment();
+        auto starting = Child::start(command);
+        QVERIFY(starting.has_value());
+        QVERIFY(eventually([&] {
+            return m_slipway->slipway({"status"}).out.find("starting") != std::string::npos;
+        }));
+        QCOMPARE(m_slipway->slipway({"stop"}).exitCode, 0);
+        starting->wait();
+        QVERIFY(eventually([&] { return m_slipway->machinePid() == 0; }));
         stopAndCompare();
     }
 
@@ -167,9 +189,10 @@ private slots:
             return now && now != machine;
         }));
         QVERIFY(eventually([&] { return m_slipway->slipway({"status"}).exitCode == 0; }, 20s));
-        QCOMPARE(m_slipway->docker({"run", "--rm", "-v", "kept:/kept", "box", "test", "-s", "/kept/n"})
-                     .exitCode,
-                 0);
+        QCOMPARE(
+            m_slipway->docker({"run", "--rm", "-v", "kept:/kept", "box", "test", "-s", "/kept/n"})
+                .exitCode,
+            0);
         stopAndCompare();
     }
 

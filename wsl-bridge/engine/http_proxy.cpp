@@ -292,6 +292,7 @@ void HttpProxy::refuse(unsigned status, const std::string& message)
 {
     if (m_answerBegun || m_clientBusy) return finish();
     m_answerBegun = true;
+    m_answerReader.reset();  // What the engine says meanwhile comes too late.
     log::debug("endpoint: {} {}: {} {}", m_request.method, m_request.target, status, message);
     std::string body = fmt::format("{{\"message\":{}}}\n", toJsonString(message));
     std::string text = fmt::format(

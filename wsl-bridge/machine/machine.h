@@ -37,7 +37,8 @@ struct MachineFacts {
     std::vector<MachineNote> notes;
 };
 
-// Everything is called on the loop's thread. One of adopt, start, stop and remove at a time.
+// Everything is called on the loop's thread. One of adopt, start, stop and remove at a time, but
+// stop() may also come during adopt() and start(), which then end as Cancelled.
 class Machine {
 public:
     enum class State { Stopped, Starting, Running, Stopping };

@@ -121,8 +121,9 @@ public:
             auto taken = takeRecorded();
             if (!taken) return end(State::Stopped, std::move(taken));
             awaitAgent(kAdoptedAnswersWithin, [this](Result<> answered) {
-                if (!answered) forgetProcess();
-                end(answered ? State::Running : State::Stopped, std::move(answered));
+                bool ours = answered || m_stopNext;  // To be stopped in good order, if so.
+                if (!ours) forgetProcess();
+                end(ours ? State::Running : State::Stopped, std::move(answered));
             });
         });
     }
@@ -140,6 +141,11 @@ public:
 
     void stop(std::chrono::milliseconds deadline, Done done) override
     {
+        if (m_state == State::Starting) {
+            m_stopNext = [this, deadline, done = std::move(done)] { stop(deadline, done); };
+            if (m_answered) answered(toldToStop());
+            return;
+        }
         bool running = m_state == State::Running;
         begin(State::Stopping, {}, std::move(done));
         if (!running) return cleanAndEnd({});
@@ -181,6 +187,12 @@ private:
         if (state == State::Running) watch([this] { diedByItself(); });
         auto done = std::exchange(m_done, nullptr);
         done(std::move(result));
+        if (auto stopNow = std::exchange(m_stopNext, nullptr)) stopNow();
+    }
+
+    static tl::unexpected<Error> toldToStop()
+    {
+        return fail(Code::Cancelled, "the machine was told to stop");
     }
 
     void later(std::function<void()> work) { m_loop.post(m_alive.wrap(std::move(work))); }
@@ -197,8 +209,9 @@ private:
         command.program = m_options.binDir / "slipway-sandbox";
         command.args = std::move(args);
         command.input = std::move(input);
-        auto finished = [done = std::move(done)](Result<Output> output) {
+        auto finished = [this, done = std::move(done)](Result<Output> output) {
             if (!output) return done(tl::unexpected<Error>(std::move(output).error()));
+            if (output->exitCode == 0 && m_stopNext) return done(toldToStop());
             if (output->exitCode == 0) return done({});
             auto message = output->err;
             while (message.ends_with('\n')) message.pop_back();
@@ -353,6 +366,7 @@ private:
     {
         m_giveUpAt = std::chrono::steady_clock::now() + limit;
         m_answered = std::move(done);
+        if (m_stopNext) return answered(toldToStop());
         watch([this] { answered(fail(Code::Unavailable, endedEarly())); });
         dialOnce();
     }
@@ -431,6 +445,7 @@ private:
     Done m_done;      // Of the operation under way; none: none.
     Done m_answered;  // While the agent is waited for.
     std::chrono::steady_clock::time_point m_giveUpAt;
+    std::function<void()> m_stopNext;  // What stop() asked for during a start, once that has ended.
     std::function<void()> m_died;
     Record m_record;
     std::unique_ptr<Dialer> m_dialer;

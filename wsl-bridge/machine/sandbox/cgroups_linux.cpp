@@ -115,8 +115,10 @@ std::vector<pid_t> processesBelow(const fs::path& group)
         for (pid_t pid; numbers >> pid;) pids.push_back(pid);
     };
     read(group);
-    for (const auto& entry : fs::recursive_directory_iterator(group, ignored)) {
-        if (entry.is_directory(ignored)) read(entry.path());
+    // Groups may vanish meanwhile, and a range-for would throw then.
+    for (fs::recursive_directory_iterator at(group, ignored), end; !ignored && at != end;
+         at.increment(ignored)) {
+        if (at->is_directory(ignored)) read(at->path());
     }
     return pids;
 }
@@ -125,12 +127,14 @@ void thawBelow(const fs::path& group)
 {
     std::error_code ignored;
     (void)writeText(group / "freezer.state", "THAWED");
-    for (const auto& entry : fs::recursive_directory_iterator(group, ignored)) {
-        if (entry.path().filename() == "freezer.state") (void)writeText(entry.path(), "THAWED");
+    for (fs::recursive_directory_iterator at(group, ignored), end; !ignored && at != end;
+         at.increment(ignored)) {
+        if (at->path().filename() == "freezer.state") (void)writeText(at->path(), "THAWED");
     }
 }
 
-// All groups at once: a frozen process dies only once its group in the freezer's hierarchy is thawed.
+// All groups at once: a frozen process dies only once its group in the freezer's hierarchy is
+// thawed.
 void killAll(const std::vector<fs::path>& groups)
 {
     auto end = std::chrono::steady_clock::now() + kEmptyWithin;
