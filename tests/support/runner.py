@@ -111,7 +111,7 @@ def prepare_engine():
 def environment_of_tests(scratch):
     """Nothing of the user's own Slipway or Docker is within reach of a test that forgets its own home."""
     environment = {name: value for name, value in os.environ.items()
-                   if not name.startswith(("DOCKER_", "SLIPWAY_", "COMPOSE_", "BUILDX_"))}
+                   if not name.startswith(("DOCKER_", "SLIPWAY_", "COMPOSE_", "BUILDX_", "SUDO_"))}
     cli = ROOT / "build/cli/bin"
     root = ROOT / "build/rootfs/root"
     environment |= {
