@@ -113,6 +113,8 @@ private:
     v1::GetUsageResponse m_usage;
     std::chrono::microseconds m_pingTook{};
     Clock::time_point m_pingedAt{};
+    std::uint64_t m_diskBytes = 0;       // 0: not known.
+    Clock::time_point m_diskNotBefore{};  // The next question for it.
     Timer m_remeasure;
     Alive m_alive;
 };

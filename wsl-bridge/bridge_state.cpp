@@ -7,6 +7,7 @@
 #include "shared/core/version.h"
 #include "shared/process/process_facts.h"
 #include "wsl-bridge/bridge.h"
+#include "wsl-bridge/engine/disk_usage.h"
 
 namespace slipway {
 namespace {
@@ -16,6 +17,10 @@ using std::chrono::duration_cast;
 using std::chrono::milliseconds;
 
 constexpr auto kRemeasure = 5s;
+// The engine walks volumes and containers' layers for it. So it is asked when somebody begins to
+// watch, not every few seconds after that; where that takes longer than this, no figure is told.
+constexpr auto kDiskPatience = 2s;
+constexpr auto kDiskPause = 1min;
 
 std::int64_t unixMs(std::chrono::system_clock::time_point time)
 {
@@ -59,6 +64,18 @@ void Bridge::measure()
         }
         m_loop.post(one);  // The question may not be destroyed from within.
     }));
+    if (!m_newWatches.empty() && Clock::now() >= m_diskNotBefore) {
+        ++m_measuring;
+        m_questions.push_back(m_client->get(
+            "/system/df",
+            [this, one](Result<std::string> answer) mutable {
+                auto bytes = answer ? diskBytesOf(*answer) : tl::unexpected(answer.error());
+                m_diskBytes = bytes.value_or(0);
+                if (!bytes) m_diskNotBefore = Clock::now() + kDiskPause;
+                m_loop.post(one);
+            },
+            kDiskPatience));
+    }
     m_session->usage([this, one](Result<v1::GetUsageResponse> usage) mutable {
         if (usage) m_usage = *std::move(usage);
         one();
@@ -130,6 +147,8 @@ void Bridge::addMachine(v1::State& state) const
     machine->set_network(facts.network);
     machine->set_pid(static_cast<std::uint32_t>(facts.pid));
     machine->set_memory_bytes(facts.memoryBytes);
+    machine->set_disk_bytes(m_diskBytes);
+    machine->set_nameserver(facts.nameserver);
 }
 
 void Bridge::addFolders(v1::State& state) const
@@ -143,6 +162,10 @@ void Bridge::addFolders(v1::State& state) const
         files->set_note(fmt::format("the machine was started with {}; the setting {} holds from the "
                                     "next slipway restart",
                                     name(used), name(asked)));
+    FilesMode other = used == FilesMode::Direct ? FilesMode::Fuse : FilesMode::Direct;
+    files->set_other_mode(std::string(name(other)));
+    if (other == FilesMode::Fuse)
+        if (auto fuse = fuseCanBeHad(); !fuse) files->set_other_refusal(fuse.error().message);
     for (const auto& [path, containers] : m_endpoint->containers().folders()) {
         auto* folder = files->add_folders();
         folder->set_host_path(path);
@@ -169,7 +192,10 @@ void Bridge::addPorts(v1::State& state) const
                    fmt::format("port {} of {} is not published: {}", entry.claim.host_port(),
                                entry.container, entry.refusal),
                    entry.remedy);
-        if (state.condition() == v1::CONDITION_RUNNING) state.set_condition(v1::CONDITION_DEGRADED);
+        if (state.condition() != v1::CONDITION_RUNNING) continue;
+        state.set_condition(v1::CONDITION_DEGRADED);
+        state.set_reason(fmt::format("port {} of {} is not published", entry.claim.host_port(),
+                                     entry.container));
     }
 }
 

@@ -75,6 +75,9 @@ struct SandboxOptions {
     std::filesystem::path rootfs;  // A tar.zst, or a folder that is used as it is.
 };
 
+// Whether a machine could have files = fuse on this host; the error is why not, with the way out.
+Result<> fuseCanBeHad();
+
 // A machine of namespaces on this Linux host, as a WSL 2 distro is one on Windows.
 std::unique_ptr<Machine> sandboxMachine(Loop& loop, SandboxOptions options);
 

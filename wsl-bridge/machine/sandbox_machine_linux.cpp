@@ -26,6 +26,7 @@
 #include "wsl-bridge/machine/rootfs_import.h"
 #include "wsl-bridge/machine/sandbox/cgroups.h"
 #include "wsl-bridge/machine/sandbox/namespaces.h"
+#include "wsl-bridge/machine/sandbox/probe.h"
 
 namespace slipway {
 namespace {
@@ -459,6 +460,13 @@ private:
 };
 
 }  // namespace
+
+Result<> fuseCanBeHad()
+{
+    auto fact = fuseFact(::geteuid() != 0);
+    if (fact.holds) return {};
+    return fail(Code::FailedPrecondition, fmt::format("{}; {}", fact.reason, fact.remedy));
+}
 
 std::unique_ptr<Machine> sandboxMachine(Loop& loop, SandboxOptions options)
 {

@@ -25,5 +25,6 @@ struct Fact {
 //   and /etc/subgid have a range for this user newuidmap     uidmap is installed slirp4netns   it
 //   is installed, and /dev/net/tun is open to this user
 std::vector<Fact> probe(const Spec& spec);
+Fact fuseFact(bool rootless);  // The one of that name.
 
 }  // namespace slipway

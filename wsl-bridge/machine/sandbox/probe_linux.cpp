@@ -72,22 +72,6 @@ Fact cgroupsFact(bool rootless)
     return yes("cgroups");
 }
 
-Fact fuseFact(bool rootless)
-{
-    if (readText("/proc/filesystems").find("\tfuse\n") == std::string::npos) {
-        return {"fuse", false, "the kernel has no FUSE",
-                "modprobe fuse, or stay with files = direct"};
-    }
-    Descriptor node(::open("/dev/fuse", O_RDWR | O_CLOEXEC));
-    if (node) return yes("fuse");
-    int errnoValue = errno;
-    if (errnoValue == ENOENT && !rootless) return yes("fuse");  // The machine makes its own node.
-    return {"fuse", false, fmt::format("/dev/fuse: {}", std::strerror(errnoValue)),
-            errnoValue == ENOENT
-                ? "as root: mknod /dev/fuse c 10 229; for a container: --device /dev/fuse"
-                : "as root: chmod 666 /dev/fuse"};
-}
-
 Fact overlayFact(const Home& home)
 {
     auto folder = home.root;
@@ -137,6 +121,22 @@ Fact slirpFact()
 }
 
 }  // namespace
+
+Fact fuseFact(bool rootless)
+{
+    if (readText("/proc/filesystems").find("\tfuse\n") == std::string::npos) {
+        return {"fuse", false, "the kernel has no FUSE",
+                "modprobe fuse, or stay with files = direct"};
+    }
+    Descriptor node(::open("/dev/fuse", O_RDWR | O_CLOEXEC));
+    if (node) return yes("fuse");
+    int errnoValue = errno;
+    if (errnoValue == ENOENT && !rootless) return yes("fuse");  // The machine makes its own node.
+    return {"fuse", false, fmt::format("/dev/fuse: {}", std::strerror(errnoValue)),
+            errnoValue == ENOENT
+                ? "as root: mknod /dev/fuse c 10 229; for a container: --device /dev/fuse"
+                : "as root: chmod 666 /dev/fuse"};
+}
 
 std::vector<Fact> probe(const Spec& spec)
 {
