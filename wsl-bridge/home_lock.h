@@ -10,7 +10,7 @@ namespace slipway {
 // Makes what is missing of the home's folders, 0700, of `user`.
 Result<> makeHome(const Home& home, const User& user);
 
-// Held until it dies, with the process at the latest.
+// Held until it dies, with the process at the latest. The file says the holder's pid.
 class HomeLock {
 public:
     // AlreadyExists: another bridge serves this home.

@@ -1,13 +1,16 @@
 #include "wsl-bridge/home_lock.h"
 
 #include <cerrno>
+#include <cstring>
 
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <fmt/format.h>
 
+#include "shared/core/log.h"
 #include "shared/paths/file_access_as.h"
 
 namespace slipway {
@@ -39,14 +42,18 @@ Result<> makeHome(const Home& home, const User& user)
 Result<HomeLock> HomeLock::take(const Home& home)
 {
     std::string path = home.bridgeLock().string();
-    Descriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+    Descriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644));
     if (!file) return failErrno(fmt::format("open {}", path), errno);
     if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
         if (errno == EWOULDBLOCK)
-            return fail(Code::AlreadyExists,
-                        fmt::format("another bridge serves {}: slipway status", home.root.string()));
+            return fail(Code::AlreadyExists, fmt::format("another bridge serves {}: slipway status",
+                                                         home.root.string()));
         return failErrno(fmt::format("lock {}", path), errno);
     }
+    // For whoever finds it held and gets no answer; a lock that says nothing is as good.
+    auto pid = fmt::format("{}\n", ::getpid());
+    if (::ftruncate(file.get(), 0) != 0 || ::write(file.get(), pid.data(), pid.size()) < 0)
+        log::warn("bridge: write {}: {}", path, std::strerror(errno));
     return HomeLock(std::move(file));
 }
 

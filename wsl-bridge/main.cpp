@@ -16,15 +16,8 @@
 namespace slipway {
 namespace {
 
-Result<> serve()
+Result<> serve(const Home& home, const User& user)
 {
-    TRY(auto home, slipwayHome());
-    TRY(auto user, invokingUser());
-    TRY_VOID(makeHome(home, user));
-    TRY(auto lock, HomeLock::take(home));
-    TRY_VOID(log::toFile(home.logDir() / "bridge.log"));
-    log::info("bridge: Slipway {}, home {}, for {}", version(), home.root.string(), user.name);
-
     Loop loop;
     TRY(auto bridge, Bridge::create(loop, {.home = home,
                                            .user = user,
@@ -37,8 +30,23 @@ Result<> serve()
     bridge->adopt();
     loop.run();
     service.reset();
-    log::info("bridge: ends");
     return {};
+}
+
+Result<> runBridge()
+{
+    TRY(auto home, slipwayHome());
+    TRY(auto user, invokingUser());
+    TRY_VOID(makeHome(home, user));
+    TRY(auto lock, HomeLock::take(home));
+    TRY_VOID(log::toFile(home.logDir() / "bridge.log"));
+    log::info("bridge: Slipway {}, home {}, for {}", version(), home.root.string(), user.name);
+    auto served = serve(home, user);
+    if (served)
+        log::info("bridge: ends");
+    else
+        log::error("bridge: {}", served.error().message);
+    return served;
 }
 
 }  // namespace
@@ -48,13 +56,14 @@ int main(int argc, char** argv)
 {
     CLI::App app{
         "slipway-bridge serves one SLIPWAY_HOME: the engine's endpoint, its ports and its files.\n"
-        "It is started by `slipway start` and by the tray; its log is logs/bridge.log in SLIPWAY_HOME.\n"
+        "It is started by `slipway start` and by the tray; its log is logs/bridge.log in "
+        "SLIPWAY_HOME.\n"
         "SIGTERM ends it and leaves the engine running; the next bridge takes it over."};
     app.set_version_flag("--version", std::string(slipway::version()));
     CLI11_PARSE(app, argc, argv);
-    if (auto served = slipway::serve(); !served) {
-        slipway::log::error("bridge: {}", served.error().message);
-        std::fprintf(stderr, "slipway-bridge: %s\n", served.error().message.c_str());
+    // On stderr, whoever has started it reads what went wrong before there was a log.
+    if (auto ran = slipway::runBridge(); !ran) {
+        std::fprintf(stderr, "slipway-bridge: %s\n", ran.error().message.c_str());
         return 1;
     }
     return 0;

@@ -9,6 +9,7 @@
 #include "app/cli/progress.h"
 #include "app/launcher/bridge_channel.h"
 #include "app/launcher/bridge_launcher.h"
+#include "app/launcher/bridge_process.h"
 #include "shared/rpc/status.h"
 
 namespace slipway {
@@ -40,26 +41,39 @@ BridgeSession::BridgeSession(const Home& home)
 {
 }
 
+Silence silenceOfBridge(const Home& home)
+{
+    pid_t pid = bridgeProcess(home).value_or(0);
+    return {pid ? fmt::format("the bridge (pid {}) has not answered for {} s", pid,
+                              kStateWithin.count())
+                : fmt::format("the bridge has not answered for {} s", kStateWithin.count()),
+            fmt::format("wait if this host is busy; else {}, then slipway start: containers go on",
+                        pid ? fmt::format("kill -9 {}", pid) : "end slipway-bridge by hand")};
+}
+
 Result<std::optional<v1::State>> BridgeSession::state()
 {
-    grpc::ClientContext call;
-    call.set_deadline(Clock::now() + kStateWithin);
-    auto stream = m_stub->WatchState(&call, {});
-    v1::State state;
-    if (stream->Read(&state)) {
-        call.TryCancel();
-        return state;
+    auto deadline = Clock::now() + kStateWithin;
+    for (;;) {
+        grpc::ClientContext call;
+        call.set_deadline(deadline);
+        auto stream = m_stub->WatchState(&call, {});
+        v1::State state;
+        if (stream->Read(&state)) {
+            call.TryCancel();
+            return state;
+        }
+        auto status = stream->Finish();
+        bool notThere = status.error_code() == grpc::StatusCode::UNAVAILABLE;
+        if (!notThere && status.error_code() != grpc::StatusCode::DEADLINE_EXCEEDED)
+            return tl::unexpected(context("ask the bridge for its state", fromStatus(status)));
+        // One that runs and does not listen is about to, or about to end.
+        if (notThere && !bridgeProcess(m_home)) return std::nullopt;
+        if (Clock::now() >= deadline) break;
+        std::this_thread::sleep_for(kLookEvery);
     }
-    auto status = stream->Finish();
-    if (status.error_code() == grpc::StatusCode::UNAVAILABLE) return std::nullopt;
-    if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED)
-        return fail(
-            Code::DeadlineExceeded,
-            fmt::format("the bridge at {} does not answer within {} s; see {}, and end it by "
-                        "hand if that says nothing: slipway start begins a new one",
-                        m_home.bridgeSocket().string(), kStateWithin.count(),
-                        (m_home.logDir() / "bridge.log").string()));
-    return tl::unexpected(context("ask the bridge for its state", fromStatus(status)));
+    auto silence = silenceOfBridge(m_home);
+    return fail(Code::DeadlineExceeded, fmt::format("{}; {}", silence.text, silence.remedy));
 }
 
 Result<bool> BridgeSession::launchIfAbsent()

@@ -3,17 +3,26 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "shared/paths/home.h"
 #include "shared/proto/bridge.grpc.pb.h"
 
 namespace slipway {
 
+// What is said of a bridge that runs and does not answer, and what can be done about it.
+struct Silence {
+    std::string text;
+    std::string remedy;
+};
+Silence silenceOfBridge(const Home& home);
+
 class BridgeSession {
 public:
     explicit BridgeSession(const Home& home);
 
-    // The whole state now; none when no bridge listens.
+    // The whole state now; none when no bridge runs. DeadlineExceeded, with the silence's words:
+    // one runs and does not answer.
     Result<std::optional<v1::State>> state();
 
     Result<bool> launchIfAbsent();  // True: it was launched by this.

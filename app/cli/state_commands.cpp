@@ -44,18 +44,33 @@ v1::State stateWithoutBridge(const Home& home)
     state.set_home(home.root.string());
     state.set_condition(v1::CONDITION_STOPPED);
     state.mutable_endpoint()->set_url(home.endpointUrl());
+    state.mutable_endpoint()->set_context(home.instanceName());
     if (machineRecord(home) == MachineRecord::Alive) {
         state.set_condition(v1::CONDITION_DEGRADED);
-        state.set_reason("bridge not running; the engine goes on: slipway start");
+        state.set_reason("no bridge runs; containers go on, ports and endpoint are away");
+        addWarning(state, "the bridge has ended without the machine", "slipway start");
     }
+    return state;
+}
+
+v1::State stateOfSilentBridge(const Home& home)
+{
+    auto state = stateWithoutBridge(home);
+    auto silence = silenceOfBridge(home);
+    state.set_condition(v1::CONDITION_TROUBLE);
+    state.set_reason(silence.text);
+    state.clear_warnings();
+    addWarning(state, "whether the engine runs can't be told", silence.remedy);
     return state;
 }
 
 Result<v1::State> currentState(const Home& home)
 {
     BridgeSession bridge(home);
-    TRY(auto state, bridge.state());
-    return state ? *std::move(state) : stateWithoutBridge(home);
+    auto state = bridge.state();
+    if (!state && state.error().code == Code::DeadlineExceeded) return stateOfSilentBridge(home);
+    if (!state) return tl::unexpected(state.error());
+    return *state ? **std::move(state) : stateWithoutBridge(home);
 }
 
 }  // namespace
@@ -65,6 +80,10 @@ Result<int> statusCommand(const Home& home, bool json)
     TRY(auto user, invokingUser());
     TRY(auto state, currentState(home));
     addSurroundings(state, surroundingsOf(home, user));
+    // Whatever the state, --json has every part.
+    state.mutable_engine();
+    state.mutable_machine();
+    state.mutable_files();
     fmt::print("{}", json ? jsonOf(state) : statusText(state, readerFor(user)));
     return exitCodeOf(state.condition());
 }

@@ -18,14 +18,14 @@ std::string environment(const char* name)
     return set ? set : "";
 }
 
-void warn(v1::State& state, std::string text, std::string remedy)
+}  // namespace
+
+void addWarning(v1::State& state, std::string text, std::string remedy)
 {
     auto* warning = state.add_warnings();
     warning->set_text(std::move(text));
     warning->set_remedy(std::move(remedy));
 }
-
-}  // namespace
 
 std::optional<v1::Process> desktopProcess(const Home& home)
 {
@@ -52,12 +52,13 @@ void addSurroundings(v1::State& state, const Surroundings& around)
                                  endpoint.context() == around.currentContext);
     if (around.desktop) *state.add_processes() = *around.desktop;
     if (!around.dockerHost.empty() && around.dockerHost != endpoint.url())
-        warn(state,
-             fmt::format("DOCKER_HOST={} is set in this shell and overrides contexts",
-                         around.dockerHost),
-             endpoint.context().empty()
-                 ? "unset DOCKER_HOST"
-                 : fmt::format("unset DOCKER_HOST, or docker --context {} …", endpoint.context()));
+        addWarning(
+            state,
+            fmt::format("DOCKER_HOST={} is set in this shell and overrides contexts",
+                        around.dockerHost),
+            endpoint.context().empty()
+                ? "unset DOCKER_HOST"
+                : fmt::format("unset DOCKER_HOST, or docker --context {} …", endpoint.context()));
 }
 
 }  // namespace slipway

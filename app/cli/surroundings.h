@@ -22,6 +22,8 @@ Surroundings surroundingsOf(const Home& home, const User& user);
 // where DOCKER_HOST leads elsewhere.
 void addSurroundings(v1::State& state, const Surroundings& around);
 
+void addWarning(v1::State& state, std::string text, std::string remedy);
+
 // The tray's process, by the lock it holds in run/desktop.lock.
 std::optional<v1::Process> desktopProcess(const Home& home);
 

@@ -10,7 +10,6 @@ std::shared_ptr<grpc::Channel> bridgeChannel(const Home& home)
 {
     grpc::ChannelArguments args;
     args.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
-    args.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 100);
     args.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
     // The socket is ours alone (0600), so nothing is gained by TLS.
     return grpc::CreateCustomChannel("unix:" + home.bridgeSocket().string(),

@@ -1,6 +1,8 @@
 #include "app/launcher/bridge_launcher.h"
 
+#include <array>
 #include <atomic>
+#include <cstdio>
 #include <deque>
 #include <fstream>
 #include <memory>
@@ -50,45 +52,75 @@ std::shared_ptr<std::atomic<int>> reapInBackground(Child child)
     return exitCode;
 }
 
-using ExitCode = std::shared_ptr<std::atomic<int>>;
+struct CloseFile {
+    void operator()(std::FILE* file) const { std::fclose(file); }
+};
+using FilePtr = std::unique_ptr<std::FILE, CloseFile>;
 
-Result<ExitCode> startBridge()
+struct Attempt {
+    std::shared_ptr<std::atomic<int>> exitCode;  // Null: there is none. Below 0 while it runs.
+    FilePtr said;  // What it wrote on its standard error; null where there is no room for that.
+
+    bool runs() const { return exitCode && *exitCode < 0; }
+};
+
+// Its standard error is a file without a name and not a pipe: a bridge that stays may write there
+// when nobody reads any more.
+Result<Attempt> startBridge()
 {
+    FilePtr said(std::tmpfile());
     Command command;
     command.program = programDir() / "slipway-bridge";
     command.newSession = true;
+    if (said) command.err = ::fileno(said.get());
     auto child = Child::start(command);
     if (!child) return tl::unexpected(context("start the bridge", child.error()));
-    return reapInBackground(*std::move(child));
+    return Attempt{reapInBackground(*std::move(child)), std::move(said)};
 }
 
-tl::unexpected<Error> noAnswer(const Home& home, std::optional<int> exitCode)
+std::string lastWords(const Attempt& attempt)
 {
-    auto log = lastLogLines(home.logDir() / "bridge.log");
-    if (exitCode)
-        return fail(Code::Unavailable,
-                    fmt::format("the bridge ended with exit code {}; {}", *exitCode, log));
-    return fail(Code::DeadlineExceeded, fmt::format("the bridge did not answer within {} s; {}",
-                                                    kBridgeAnswersWithin.count(), log));
+    if (!attempt.said) return {};
+    std::rewind(attempt.said.get());
+    std::string text;
+    std::array<char, 4096> part;
+    while (auto count = std::fread(part.data(), 1, part.size(), attempt.said.get()))
+        text.append(part.data(), count);
+    while (text.ends_with('\n')) text.pop_back();
+    return text;
+}
+
+tl::unexpected<Error> whyItEnded(const Home& home, const Attempt& attempt)
+{
+    std::string said = lastWords(attempt);
+    if (said.empty())  // It was killed, perhaps.
+        said = fmt::format("exit code {}; {}", attempt.exitCode->load(),
+                           lastLogLines(home.logDir() / "bridge.log"));
+    return fail(Code::Unavailable, fmt::format("the bridge has ended: {}", said));
 }
 
 }  // namespace
 
 Result<> launchBridge(const Home& home, grpc::Channel& channel)
 {
-    TRY(auto exitCode, startBridge());
+    TRY(auto attempt, startBridge());
     auto deadline = Clock::now() + kBridgeAnswersWithin;
     auto nextTry = Clock::now() + kTriesAgainAfter;
-    std::optional<int> ended;  // The exit code of the first that ended.
+    std::optional<Attempt> failed;  // The first that ended.
     for (auto state = channel.GetState(true); state != GRPC_CHANNEL_READY;
          state = channel.GetState(true)) {
-        if (!ended && *exitCode >= 0) {
-            ended = *exitCode;
+        if (!attempt.runs() && !failed) {
+            failed = std::exchange(attempt, {});
             deadline = std::min(deadline, Clock::now() + kGivesUpAfterEnd);
         }
-        if (Clock::now() >= deadline) return noAnswer(home, ended);
-        if (*exitCode >= 0 && Clock::now() >= nextTry) {
-            TRY(exitCode, startBridge());
+        if (Clock::now() >= deadline && failed) return whyItEnded(home, *failed);
+        if (Clock::now() >= deadline)
+            return fail(Code::DeadlineExceeded,
+                        fmt::format("the bridge did not answer within {} s; {}",
+                                    kBridgeAnswersWithin.count(),
+                                    lastLogLines(home.logDir() / "bridge.log")));
+        if (!attempt.runs() && Clock::now() >= nextTry) {
+            TRY(attempt, startBridge());
             nextTry = Clock::now() + kTriesAgainAfter;
         }
         channel.WaitForStateChange(state, Clock::now() + kLookEvery);  // Also what lets it get on.

@@ -9,11 +9,11 @@
 
 namespace slipway {
 
-inline constexpr std::chrono::seconds kBridgeAnswersWithin{5};
+inline constexpr std::chrono::seconds kBridgeAnswersWithin{20};  // As long as it runs.
 
 // Runs the slipway-bridge that lies beside this program, in a session of its own, and waits until
-// it answers on `channel`. Blocks for as long. The error ends with the last lines of the bridge's
-// log.
+// it answers on `channel`. Blocks for as long. The error quotes what the bridge said on its
+// standard error, or else the last lines of its log.
 Result<> launchBridge(const Home& home, grpc::Channel& channel);
 
 }  // namespace slipway

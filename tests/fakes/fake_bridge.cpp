@@ -9,6 +9,7 @@ namespace slipway::test {
 namespace {
 
 constexpr std::chrono::milliseconds kLookForCancelEvery{20};
+constexpr std::chrono::seconds kRepeatEvery{5};  // As the real one measures anew.
 
 }  // namespace
 
@@ -61,11 +62,13 @@ grpc::Status FakeBridge::WatchState(grpc::ServerContext* call, const v1::WatchSt
                                     grpc::ServerWriter<v1::State>* writer)
 {
     int sent = -1;
+    std::chrono::steady_clock::time_point repeatAt;
     std::unique_lock lock(m_mutex);
     while (!m_closing && !call->IsCancelled()) {
-        if (sent != m_revision) {
+        if (sent != m_revision || std::chrono::steady_clock::now() > repeatAt) {
             v1::State state = m_state;
             sent = m_revision;
+            repeatAt = std::chrono::steady_clock::now() + kRepeatEvery;
             lock.unlock();
             writer->Write(state);
             lock.lock();

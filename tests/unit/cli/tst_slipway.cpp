@@ -9,8 +9,12 @@
 
 #include <boost/json.hpp>
 #include <fmt/format.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include "app/launcher/bridge_channel.h"
+#include "app/launcher/bridge_process.h"
 #include "shared/process/process_facts.h"
 #include "shared/json/json.h"
 #include "shared/paths/home.h"
@@ -136,9 +140,52 @@ private slots:
         writeMachineRecord(::getpid(), *startTimeOf(::getpid()));
         auto status = runs({"status"});
         QCOMPARE(status.exitCode, 4);
-        QVERIFY2(status.out.find("bridge not running; the engine goes on: slipway start") !=
-                     std::string::npos,
+        QVERIFY2(status.out.find("no bridge runs; containers go on") != std::string::npos &&
+                     status.out.find("-> slipway start") != std::string::npos,
                  status.out.c_str());
+    }
+
+    void aBridgeThatDoesNotAnswerIsNoStoppedOne()
+    {
+        QCOMPARE(runs({"start"}).exitCode, 0);
+        auto bridge = bridgeProcess(m_home);
+        QVERIFY(bridge && isRunning(*bridge));
+        ::kill(*bridge, SIGSTOP);
+        auto status = runs({"status"});
+        auto json = runs({"status", "--json"});
+        auto stop = runs({"stop"});
+        ::kill(*bridge, SIGCONT);
+        QCOMPARE(status.exitCode, 5);
+        auto pid = fmt::format("(pid {})", *bridge);
+        QVERIFY2(status.out.find("trouble: the bridge " + pid + " has not answered for 5 s") !=
+                         std::string::npos &&
+                     status.out.find(fmt::format("kill -9 {}", *bridge)) != std::string::npos,
+                 status.out.c_str());
+        QCOMPARE(json.exitCode, 5);
+        auto parsed = parseJson(json.out, "status");
+        QVERIFY2(parsed.has_value(), json.out.c_str());
+        QCOMPARE(parsed->at_pointer("/endpoint/context").as_string(), "slipway-home");
+        QCOMPARE(stop.exitCode, 1);
+        QVERIFY2(stop.err.find(pid) != std::string::npos, stop.err.c_str());
+        QCOMPARE(runs({"stop"}).exitCode, 0);
+        QVERIFY(!bridgeProcess(m_home));
+    }
+
+    // gRPC's shortest pause between attempts also limits each attempt, so that a bridge that needed
+    // longer to greet was never reached.
+    void aBridgeIsGivenTimeToGreet()
+    {
+        int listening = ::socket(AF_UNIX, SOCK_STREAM, 0);
+        sockaddr_un address{};
+        address.sun_family = AF_UNIX;
+        m_home.bridgeSocket().string().copy(address.sun_path, sizeof address.sun_path - 1);
+        QCOMPARE(::bind(listening, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+        QCOMPARE(::listen(listening, 1), 0);
+        auto channel = bridgeChannel(m_home);
+        QTRY_COMPARE(channel->GetState(true), GRPC_CHANNEL_CONNECTING);
+        QVERIFY(!channel->WaitForStateChange(
+            GRPC_CHANNEL_CONNECTING, std::chrono::system_clock::now() + std::chrono::seconds(1)));
+        ::close(listening);
     }
 
     void aPidThatNowBelongsToAnotherIsNoMachine()
@@ -176,6 +223,8 @@ private slots:
         QCOMPARE(parsed->at_pointer("/condition").as_string(), "CONDITION_RUNNING");
         QCOMPARE(parsed->at_pointer("/engine/api_version").as_string(), "1.45");
         QCOMPARE(parsed->at_pointer("/endpoint/context_current").as_bool(), false);
+        QCOMPARE(parsed->at_pointer("/machine/subnet").as_string(), "");
+        QCOMPARE(parsed->at_pointer("/files/folders").as_array().size(), 0u);
         auto ports = parseJson(runs({"ports", "--json"}).out, "ports");
         QVERIFY(ports.has_value());
         QCOMPARE(ports->at_pointer("/0/host_port").to_number<int>(), 8080);
@@ -222,6 +271,16 @@ private slots:
         QVERIFY2(start.err.find("exit code 7") != std::string::npos &&
                      start.err.find("no machine can be had here") != std::string::npos,
                  start.err.c_str());
+    }
+
+    void aBridgeThatDiesBeforeItsLogIsShownByItsLastWords()
+    {
+        std::ofstream(m_home.logDir() / "bridge.log") << "of an earlier one\n";
+        m_environment["FAKE_BRIDGE_DIES"] = "early";
+        auto start = runs({"start"});
+        QCOMPARE(start.exitCode, 1);
+        QCOMPARE(start.err, std::string("slipway: the bridge has ended: slipway-bridge: make "
+                                        "/nowhere: read-only file system\n"));
     }
 
     void aBridgeThatFindsTheLockStillHeldIsTriedAgain()
