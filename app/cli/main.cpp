@@ -63,13 +63,17 @@ void addEngineCommands(CLI::App& app, Options& options)
 
 void addStateCommands(CLI::App& app, Options& options)
 {
-    auto* status =
-        command(app, options, "status", "What runs, where, and what is wrong.",
-                "With --json: the message State of shared/proto/bridge.proto, times in "
-                "milliseconds of Unix time.\n"
-                "Exit codes: 0 running, 3 stopped or stopping, 4 degraded or starting, 5 trouble,\n"
-                "            1 the state could not be had.",
-                [&options](const Home& home) { return statusCommand(home, options.json); });
+    auto* status = command(
+        app, options, "status", "What runs, where, and what is wrong.",
+        "With --json: the message State of shared/proto/bridge.proto, every field of it in\n"
+        "every state. Times are milliseconds of Unix time; 64-bit numbers are strings, as\n"
+        "protobuf's JSON has them.\n"
+        "Exit codes: 0 running\n"
+        "            3 stopped or stopping\n"
+        "            4 degraded (it runs, but something asked for does not work), or starting\n"
+        "            5 trouble: the engine, or its bridge, should answer and does not\n"
+        "            1 it could not be asked, 2 wrong usage",
+        [&options](const Home& home) { return statusCommand(home, options.json); });
     auto* ports = command(
         app, options, "ports", "The ports that containers publish, and those that were refused.",
         "With --json: a list of the message Port of shared/proto/bridge.proto.\n"

@@ -6,11 +6,12 @@
 
 #include "app/cli/status_text.h"
 #include "app/cli/terminal.h"
+#include "app/cli/text.h"
 
 namespace slipway {
 
 Progress::Progress(v1::Bridge::Stub& bridge)
-    : m_terminal(stderrIsTerminal()), m_watcher([this, &bridge] { watch(bridge); })
+    : m_columns(stderrColumns()), m_watcher([this, &bridge] { watch(bridge); })
 {
 }
 
@@ -18,7 +19,7 @@ Progress::~Progress()
 {
     m_call.TryCancel();
     m_watcher.join();
-    if (m_terminal && !m_shown.empty()) fmt::print(stderr, "\r\x1b[K");
+    if (m_columns && !m_shown.empty()) fmt::print(stderr, "\r\x1b[K");
 }
 
 void Progress::watch(v1::Bridge::Stub& bridge)
@@ -38,8 +39,8 @@ void Progress::show(const v1::State& state)
     if (!state.reason().empty()) text += ": " + state.reason();
     if (text == m_shown) return;
     m_shown = text;
-    if (m_terminal)
-        fmt::print(stderr, "\r\x1b[K{}", text);
+    if (m_columns)  // One that reached the next line could not be wiped.
+        fmt::print(stderr, "\r\x1b[K{}", shortened(text, m_columns - 1));
     else
         fmt::print(stderr, "{}\n", text);
     std::fflush(stderr);

@@ -1,7 +1,7 @@
 // What the bridge is doing, shown while another call waits for it.
 #pragma once
 
-#include <chrono>
+#include <cstddef>
 #include <string>
 #include <thread>
 
@@ -23,7 +23,7 @@ private:
     void show(const v1::State& state);
 
     grpc::ClientContext m_call;
-    bool m_terminal;
+    std::size_t m_columns;  // 0: not a terminal.
     std::string m_shown;
     std::thread m_watcher;
 };

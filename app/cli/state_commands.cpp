@@ -20,7 +20,7 @@ Reader readerFor(const User& user)
 {
     auto now = std::chrono::system_clock::now().time_since_epoch();
     return {std::chrono::duration_cast<std::chrono::milliseconds>(now).count(), user.home,
-            displayIsThere()};
+            displayIsThere(), stdoutColumns()};
 }
 
 // Every field is printed, under the names of bridge.proto.
@@ -106,7 +106,7 @@ Result<int> sharesCommand(const Home& home, bool json)
 {
     TRY(auto user, invokingUser());
     TRY(auto state, currentState(home));
-    fmt::print("{}", json ? jsonOf(state.files()) : sharesText(state.files(), readerFor(user)));
+    fmt::print("{}", json ? jsonOf(state.files()) : sharesText(state, readerFor(user)));
     return 0;
 }
 

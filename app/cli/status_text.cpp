@@ -13,13 +13,22 @@ namespace {
 
 constexpr std::size_t kLabelWidth = 10;
 constexpr std::size_t kRightColumn = 55;
+constexpr std::size_t kGap = 2;
+constexpr std::size_t kNumberWidth = 3;  // Of a warning.
 constexpr int kFoldersShown = 4;
 
-std::string row(std::string_view label, std::string_view left, std::string_view right = {})
+// What stands on the right goes below where the line has no room for it.
+std::string row(std::string_view label, std::string_view left, const Reader& reader,
+                std::string_view right = {})
 {
     std::string line = fmt::format("{:<{}}{}", label, kLabelWidth, left);
-    if (right.empty()) return line + "\n";
-    return fmt::format("{:<{}}{}\n", line, std::max(kRightColumn, line.size() + 2), right);
+    if (right.empty()) return wrapped(line, reader.columns, kLabelWidth) + "\n";
+    std::size_t least = widthOf(line) + kGap;
+    if (reader.columns && least + widthOf(right) > reader.columns)
+        return row(label, left, reader) + row("", right, reader);
+    std::size_t column = kRightColumn;
+    if (reader.columns) column = std::min(column, reader.columns - widthOf(right));
+    return fmt::format("{:<{}}{}\n", line, std::max(column, least), right);
 }
 
 // The parts that say something.
@@ -47,15 +56,22 @@ std::string ago(std::int64_t unixMs, std::int64_t nowUnixMs)
     return unixMs ? durationText(nowUnixMs - unixMs) : std::string();
 }
 
+bool engineAnswers(const v1::State& state)
+{
+    return state.condition() == v1::CONDITION_RUNNING ||
+           state.condition() == v1::CONDITION_DEGRADED;
+}
+
 std::string headText(const v1::State& state, const Reader& reader)
 {
     std::string left{nameOf(state.condition())};
     if (!state.reason().empty()) left += ": " + state.reason();
-    bool up =
-        state.condition() == v1::CONDITION_RUNNING || state.condition() == v1::CONDITION_DEGRADED;
+    bool answers = engineAnswers(state);
+    if (answers && !state.engine().version().empty())
+        left += ", " + countText(state.engine().containers_running(), "container");
     std::string since = ago(state.since_unix_ms(), reader.nowUnixMs);
-    return row(fmt::format("Slipway {}   ", state.version()), left,
-               since.empty() ? since : fmt::format("{} {}", up ? "up" : "for", since));
+    return row(fmt::format("Slipway {}   ", state.version()), left, reader,
+               since.empty() ? since : fmt::format("{} {}", answers ? "up" : "for", since));
 }
 
 std::string engineText(const v1::Engine& engine, const Reader& reader)
@@ -67,22 +83,21 @@ std::string engineText(const v1::Engine& engine, const Reader& reader)
                            ago(engine.pinged_unix_ms(), reader.nowUnixMs));
     return row("Engine",
                listed({"Docker " + engine.version(), ifAny("API {}", engine.api_version()),
-                       engine.storage_driver(),
-                       countText(engine.containers_running(), "container") + " running"}),
-               ping);
+                       engine.storage_driver()}),
+               reader, ping);
 }
 
-std::string endpointText(const v1::Endpoint& endpoint)
+std::string endpointText(const v1::Endpoint& endpoint, const Reader& reader)
 {
     if (endpoint.url().empty()) return {};
     std::string context;
     if (!endpoint.context().empty())
         context = fmt::format("context {} ({})", endpoint.context(),
                               endpoint.context_current() ? "current" : "not current");
-    return row("Endpoint", endpoint.url(), context);
+    return row("Endpoint", endpoint.url(), reader, context);
 }
 
-std::string machineText(const v1::Machine& machine)
+std::string machineText(const v1::Machine& machine, const Reader& reader)
 {
     if (!machine.pid()) return {};
     return row(
@@ -90,8 +105,29 @@ std::string machineText(const v1::Machine& machine)
         listed({machine.kind(), machine.user(),
                 machine.cgroup_version() ? fmt::format("cgroup v{}", machine.cgroup_version()) : "",
                 machine.subnet()}),
+        reader,
         listed({machine.memory_bytes() ? sizeText(machine.memory_bytes()) + " memory" : "",
                 machine.disk_bytes() ? sizeText(machine.disk_bytes()) + " disk" : ""}));
+}
+
+std::string networkText(const v1::Machine& machine, const Reader& reader)
+{
+    if (machine.network().empty()) return {};
+    return row(
+        "Network",
+        listed({"egress " + machine.network(), ifAny("name server {}", machine.nameserver())}),
+        reader);
+}
+
+// What each mode is and confines, and whether the other can be had: SECURITY.md, "Host files".
+std::string modeText(const v1::Files& files)
+{
+    std::string_view what = files.mode() == "direct" ? "native speed, no confinement"
+                                                     : "only folders once bind-mounted";
+    return fmt::format("{}: {} (see SECURITY); {}", files.mode(), what,
+                       files.other_refusal().empty()
+                           ? files.other_mode() + " available"
+                           : fmt::format("no {}: {}", files.other_mode(), files.other_refusal()));
 }
 
 std::string foldersText(const v1::Files& files, const Reader& reader)
@@ -113,8 +149,9 @@ std::string foldersText(const v1::Files& files, const Reader& reader)
 std::string filesText(const v1::Files& files, const Reader& reader)
 {
     if (files.mode().empty()) return {};
-    std::string text = row("Files", files.mode() + ifAny(": {}", files.note()));
-    if (files.folders_size()) text += row("", foldersText(files, reader));
+    std::string text = row("Files", modeText(files), reader);
+    if (!files.note().empty()) text += row("", files.note(), reader);
+    if (files.folders_size()) text += row("", foldersText(files, reader), reader);
     return text;
 }
 
@@ -143,7 +180,8 @@ std::vector<std::string> portLines(const v1::State& state, const Reader& reader)
     for (const auto& port : state.ports()) {
         std::string tail =
             port.refusal().empty()
-                ? listed({ago(port.since_unix_ms(), reader.nowUnixMs), sizeText(port.bytes())})
+                ? listed({ifAny("for {}", ago(port.since_unix_ms(), reader.nowUnixMs)),
+                          sizeText(port.bytes())})
                 : "REFUSED: " + port.refusal();
         lines.push_back(fmt::format("{:<{}}  -> {:<{}}   {}", hostEnd(port), hostWidth,
                                     containerEnd(port), containerWidth, tail));
@@ -155,7 +193,7 @@ std::string portRows(const v1::State& state, const Reader& reader)
 {
     std::string text;
     for (const auto& line : portLines(state, reader))
-        text += row(text.empty() ? "Ports" : "", line);
+        text += row(text.empty() ? "Ports" : "", line, reader);
     return text;
 }
 
@@ -179,20 +217,31 @@ std::string processesText(const v1::State& state, const Reader& reader)
     }
     if (!desktop)
         parts.push_back(
-            fmt::format("desktop not running{}", reader.display ? "" : " (no display)"));
-    return row("Memory", fmt::format("{}", fmt::join(parts, ", ")));
+            fmt::format("Desktop not running{}", reader.display ? "" : " (no display)"));
+    return row("Memory", fmt::format("{}", fmt::join(parts, ", ")), reader);
 }
 
-std::string warningsText(const v1::State& state)
+std::string warningsText(const v1::State& state, const Reader& reader)
 {
     std::string text;
     int number = 0;
     for (const auto& warning : state.warnings()) {
-        text += row(number ? "" : "Warnings", fmt::format("{}  {}", number + 1, warning.text()));
-        if (!warning.remedy().empty()) text += row("", "   -> " + warning.remedy());
+        std::string start = fmt::format("{:<{}}{:<{}}", number ? "" : "Warnings", kLabelWidth,
+                                        number + 1, kNumberWidth);
+        text += wrapped(start + warning.text(), reader.columns, start.size()) + "\n";
         ++number;
+        if (warning.remedy().empty()) continue;
+        start = fmt::format("{:{}}-> ", "", start.size());
+        text += wrapped(start + warning.remedy(), reader.columns, start.size()) + "\n";
     }
     return text;
+}
+
+// Where there is nothing to list, the engine's condition may be why.
+std::string nothing(std::string_view what, const v1::State& state)
+{
+    if (engineAnswers(state)) return fmt::format("{}\n", what);
+    return fmt::format("{}: the engine is not running ({})\n", what, nameOf(state.condition()));
 }
 
 }  // namespace
@@ -236,25 +285,25 @@ std::string_view nameOf(v1::Condition condition)
 std::string statusText(const v1::State& state, const Reader& reader)
 {
     std::string text = headText(state, reader);
-    bool running = state.condition() != v1::CONDITION_STOPPED;
-    if (running) {
+    bool stopped = state.condition() == v1::CONDITION_STOPPED;
+    if (stopped) text += row("Home", withTilde(state.home(), reader.userHome), reader);
+    if (!stopped) {
         text += engineText(state.engine(), reader);
-        text += endpointText(state.endpoint());
-        text += machineText(state.machine());
+        text += endpointText(state.endpoint(), reader);
+        text += machineText(state.machine(), reader);
         text += filesText(state.files(), reader);
         text += portRows(state, reader);
-        if (!state.machine().network().empty())
-            text += row("Network", "egress " + state.machine().network());
-        if (state.processes_size()) text += processesText(state, reader);
+        text += networkText(state.machine(), reader);
     }
-    text += warningsText(state);
-    if (!running) text += "start it with: slipway start\n";
+    if (state.processes_size()) text += processesText(state, reader);
+    text += warningsText(state, reader);
+    if (stopped) text += "start it with: slipway start\n";
     return text;
 }
 
 std::string portsText(const v1::State& state, const Reader& reader)
 {
-    if (!state.ports_size()) return "no ports are published\n";
+    if (!state.ports_size()) return nothing("no ports are published", state);
     std::string text;
     auto lines = portLines(state, reader);
     for (int i = 0; i < state.ports_size(); ++i) {
@@ -264,13 +313,14 @@ std::string portsText(const v1::State& state, const Reader& reader)
     return text;
 }
 
-std::string sharesText(const v1::Files& files, const Reader& reader)
+std::string sharesText(const v1::State& state, const Reader& reader)
 {
-    if (!files.folders_size()) return "no host folders are in use\n";
+    const v1::Files& files = state.files();
+    if (!files.folders_size()) return nothing("no host folders are in use", state);
     std::size_t width = 0;
     for (const auto& folder : files.folders())
-        width = std::max(width, withTilde(folder.host_path(), reader.userHome).size());
-    std::string text = fmt::format("files: {}{}\n", files.mode(), ifAny(": {}", files.note()));
+        width = std::max(width, widthOf(withTilde(folder.host_path(), reader.userHome)));
+    std::string text = modeText(files) + "\n" + ifAny("{}\n", files.note());
     for (const auto& folder : files.folders())
         text += fmt::format("{:<{}}  {}\n", withTilde(folder.host_path(), reader.userHome), width,
                             fmt::join(folder.containers(), ", "));

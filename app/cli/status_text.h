@@ -1,6 +1,7 @@
 // The bridge's State as a person reads it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -22,12 +23,13 @@ struct Reader {
     std::int64_t nowUnixMs = 0;
     std::filesystem::path userHome;  // Written as ~.
     bool display = true;
+    std::size_t columns = 0;  // Of the terminal; 0: lines of any length.
 };
 
 // The whole of it, with a line feed at the end; a section only where there is something to say.
 std::string statusText(const v1::State& state, const Reader& reader);
 
 std::string portsText(const v1::State& state, const Reader& reader);
-std::string sharesText(const v1::Files& files, const Reader& reader);
+std::string sharesText(const v1::State& state, const Reader& reader);
 
 }  // namespace slipway

@@ -1,6 +1,7 @@
 // Whether a person is at the other end, and asking them.
 #pragma once
 
+#include <cstddef>
 #include <string_view>
 
 #include "shared/core/error.h"
@@ -8,7 +9,9 @@
 namespace slipway {
 
 bool stdinIsTerminal();
-bool stderrIsTerminal();
+// How wide a line may be; 0: no terminal, so that nobody is helped by breaking lines.
+std::size_t stdoutColumns();
+std::size_t stderrColumns();
 bool displayIsThere();  // A desktop session that a tray icon could appear in.
 
 // Prints the question and reads a line: only "y" and "yes" are a yes. Refuses where nobody can

@@ -1,5 +1,6 @@
 #include "app/cli/text.h"
 
+#include <algorithm>
 #include <array>
 
 #include <fmt/format.h>
@@ -34,6 +35,40 @@ std::string sizeText(std::uint64_t bytes)
 std::string countText(std::size_t count, std::string_view noun)
 {
     return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
+
+std::size_t widthOf(std::string_view text)
+{
+    return static_cast<std::size_t>(
+        std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
+}
+
+std::string shortened(std::string_view text, std::size_t columns)
+{
+    if (widthOf(text) <= columns) return std::string(text);
+    std::string start(text);
+    while (!start.empty() && widthOf(start) >= columns) start.pop_back();
+    return start + "…";
+}
+
+std::string wrapped(std::string_view text, std::size_t columns, std::size_t indent)
+{
+    std::string done;
+    std::string line;
+    while (columns) {
+        std::size_t end = std::min(text.find(' ', text.find_first_not_of(' ')), text.size());
+        std::string_view word = text.substr(0, end);  // With the spaces before it.
+        // Where the line has come no further than the indent, breaking it would gain nothing.
+        if (widthOf(line) > indent && widthOf(line) + widthOf(word) > columns) {
+            done += line + '\n';
+            line = std::string(indent, ' ');
+            word.remove_prefix(std::min(word.find_first_not_of(' '), word.size()));
+        }
+        line += word;
+        text.remove_prefix(end);
+        if (text.empty()) return done + line;
+    }
+    return std::string(text);
 }
 
 std::string shellQuoted(std::string_view text)

@@ -47,7 +47,9 @@ v1::State runningState()
     machine->set_pid(4711);
     machine->set_memory_bytes(412'000'000);
     machine->set_disk_bytes(1'810'000'000);
+    machine->set_nameserver("10.0.0.2");
     state.mutable_files()->set_mode("direct");
+    state.mutable_files()->set_other_mode("fuse");
     auto* shop = state.mutable_files()->add_folders();
     shop->set_host_path("/home/ann/shop");
     shop->add_containers("web");
@@ -87,16 +89,16 @@ private slots:
         around.currentContext = "slipway";
         addSurroundings(state, around);
         const char* expected =
-            R"(Slipway 0.1.0   running                                up 2 h 14 min
-Engine    Docker 26.1.5, API 1.45, overlay2, 3 containers running  /_ping 0.3 ms, 2 s ago
+            R"(Slipway 0.1.0   running, 3 containers                  up 2 h 14 min
+Engine    Docker 26.1.5, API 1.45, overlay2            /_ping 0.3 ms, 2 s ago
 Endpoint  unix:///home/ann/.slipway/docker.sock        context slipway (not current)
 Machine   sandbox, root, cgroup v2, 10.213.7.0/24      412 MB memory, 1.8 GB disk
-Files     direct
+Files     direct: native speed, no confinement (see SECURITY); fuse available
           2 folders in use: ~/shop (2 containers), /home/anna/site (1)
-Ports     127.0.0.1:8080  -> web:80    1 min 5 s, 3.1 MB
+Ports     127.0.0.1:8080  -> web:80    for 1 min 5 s, 3.1 MB
           [::1]:5432      -> db:5432   REFUSED: held by postgres (pid 812)
-Network   egress nat
-Memory    Bridge 21 MB, desktop not running (no display)
+Network   egress nat, name server 10.0.0.2
+Memory    Bridge 21 MB, Desktop not running (no display)
 Warnings  1  port 5432 of db is not published
              -> stop postgres, or publish another port, then: docker restart db
           2  DOCKER_HOST=tcp://10.0.0.5:2375 is set in this shell and overrides contexts
@@ -110,8 +112,95 @@ Warnings  1  port 5432 of db is not published
         v1::State state;
         state.set_version("0.1.0");
         state.set_condition(v1::CONDITION_STOPPED);
+        state.set_home("/home/ann/.slipway");
         QCOMPARE(QString::fromStdString(statusText(state, kReader)),
-                 QString("Slipway 0.1.0   stopped\nstart it with: slipway start\n"));
+                 QString("Slipway 0.1.0   stopped\n"
+                         "Home      ~/.slipway\n"
+                         "start it with: slipway start\n"));
+    }
+
+    void aTerminalsLinesAreBroken()
+    {
+        auto state = runningState();
+        state.clear_ports();
+        state.mutable_warnings(0)->set_text("port 5432 of a database with a long name is held");
+        auto narrow = kReader;
+        narrow.columns = 46;
+        const char* expected =
+            R"(Slipway 0.1.0   running, 3 containers
+          up 2 h 14 min
+Engine    Docker 26.1.5, API 1.45, overlay2
+          /_ping 0.3 ms, 2 s ago
+Endpoint  unix:///home/ann/.slipway/docker.sock
+          context slipway (not current)
+Machine   sandbox, root, cgroup v2,
+          10.213.7.0/24
+          412 MB memory, 1.8 GB disk
+Files     direct: native speed, no confinement
+          (see SECURITY); fuse available
+          2 folders in use: ~/shop (2
+          containers), /home/anna/site (1)
+Network   egress nat, name server 10.0.0.2
+Memory    Bridge 21 MB, Desktop not running
+          (no display)
+Warnings  1  port 5432 of a database with a
+             long name is held
+             -> stop postgres, or publish
+                another port, then: docker
+                restart db
+)";
+        QCOMPARE(QString::fromStdString(statusText(state, narrow)), QString(expected));
+    }
+
+    void everyLineFitsEightyColumns()
+    {
+        auto state = runningState();
+        state.mutable_endpoint()->set_url("unix:///home/ann/projects/slipway/docker.sock");
+        state.mutable_endpoint()->set_context("slipway-projects");
+        state.mutable_files()->set_mode("fuse");
+        state.mutable_files()->set_other_mode("direct");
+        auto terminal = kReader;
+        terminal.columns = 80;
+        for (const auto& line : QString::fromStdString(statusText(state, terminal)).split('\n'))
+            QVERIFY2(line.size() <= 80, qPrintable(line));
+    }
+
+    void saysWhatEachFilesModeConfines_data()
+    {
+        QTest::addColumn<QString>("mode");
+        QTest::addColumn<QString>("other");
+        QTest::addColumn<QString>("refusal");
+        QTest::addColumn<QString>("row");
+        QTest::newRow("direct")
+            << "direct"
+            << "fuse"
+            << ""
+            << "direct: native speed, no confinement (see SECURITY); fuse available\n";
+        QTest::newRow("fuse")
+            << "fuse"
+            << "direct"
+            << ""
+            << "fuse: only folders once bind-mounted (see SECURITY); direct available\n";
+        QTest::newRow("no fuse") << "direct"
+                                 << "fuse"
+                                 << "the kernel has no FUSE; modprobe fuse"
+                                 << "direct: native speed, no confinement (see SECURITY); no fuse: "
+                                    "the kernel has no FUSE; modprobe fuse\n";
+    }
+    void saysWhatEachFilesModeConfines()
+    {
+        QFETCH(QString, mode);
+        QFETCH(QString, other);
+        QFETCH(QString, refusal);
+        QFETCH(QString, row);
+        auto state = runningState();
+        state.mutable_files()->set_mode(mode.toStdString());
+        state.mutable_files()->set_other_mode(other.toStdString());
+        state.mutable_files()->set_other_refusal(refusal.toStdString());
+        auto text = QString::fromStdString(statusText(state, kReader));
+        QVERIFY2(text.contains("\nFiles     " + row), qPrintable(text));
+        auto shares = QString::fromStdString(sharesText(state, kReader));
+        QVERIFY2(shares.startsWith(row), qPrintable(shares));
     }
 
     void namesTheTroubleAndItsAge()
@@ -155,17 +244,25 @@ Warnings  1  port 5432 of db is not published
     {
         QCOMPARE(
             QString::fromStdString(portsText(runningState(), kReader)),
-            QString("127.0.0.1:8080  -> web:80    1 min 5 s, 3.1 MB\n"
+            QString("127.0.0.1:8080  -> web:80    for 1 min 5 s, 3.1 MB\n"
                     "[::1]:5432      -> db:5432   REFUSED: held by postgres (pid 812)\n"
                     "   -> stop postgres, or publish another port, then: docker restart db\n"));
-        QCOMPARE(portsText({}, kReader), std::string("no ports are published\n"));
+        auto without = runningState();
+        without.clear_ports();
+        QCOMPARE(portsText(without, kReader), std::string("no ports are published\n"));
+        without.set_condition(v1::CONDITION_STOPPED);
+        QCOMPARE(portsText(without, kReader),
+                 std::string("no ports are published: the engine is not running (stopped)\n"));
     }
 
     void listsSharesWithTheirContainers()
     {
-        QCOMPARE(QString::fromStdString(sharesText(runningState().files(), kReader)),
-                 QString("files: direct\n~/shop           web, db\n/home/anna/site  web\n"));
-        QCOMPARE(sharesText({}, kReader), std::string("no host folders are in use\n"));
+        QCOMPARE(QString::fromStdString(sharesText(runningState(), kReader)),
+                 QString("direct: native speed, no confinement (see SECURITY); fuse available\n"
+                         "~/shop           web, db\n/home/anna/site  web\n"));
+        auto without = runningState();
+        without.mutable_files()->clear_folders();
+        QCOMPARE(sharesText(without, kReader), std::string("no host folders are in use\n"));
     }
 
     void everyConditionHasItsExitCode_data()
@@ -197,6 +294,10 @@ Warnings  1  port 5432 of db is not published
         QCOMPARE(durationText(59'999), std::string("59 s"));
         QCOMPARE(durationText(60'000), std::string("1 min 0 s"));
         QCOMPARE(durationText(26LL * 3600 * 1000), std::string("1 d 2 h"));
+        QCOMPARE(shortened("starting: …", 20), std::string("starting: …"));
+        QCOMPARE(shortened("ärger", 4), std::string("ärg…"));
+        QCOMPARE(wrapped("a bb  ccc", 5, 2), std::string("a bb\n  ccc"));
+        QCOMPARE(wrapped("longerthanthat b", 5, 1), std::string("longerthanthat\n b"));
         QCOMPARE(shellQuoted("it's"), std::string("'it'\\''s'"));
     }
 };
