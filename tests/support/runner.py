@@ -68,7 +68,8 @@ def say(text):
 def build(preset, folder, configure_only):
     log = folder / "build.log"
     folder.mkdir(parents=True, exist_ok=True)
-    environment = dict(os.environ, CCACHE_BASEDIR=str(ROOT), NINJA_STATUS="[%f/%t] ")
+    environment = {"CCACHE_DIR": str(ROOT / "build/ccache")} | os.environ | \
+        {"CCACHE_BASEDIR": str(ROOT), "NINJA_STATUS": "[%f/%t] "}
     started = time.monotonic()
     commands = [["cmake", "--preset", preset]]
     if not configure_only:
@@ -109,12 +110,16 @@ def prepare_engine():
 
 
 def environment_of_tests(scratch):
-    """Nothing of the user's own Slipway or Docker is within reach of a test that forgets its own home."""
+    """Nothing of the user's own Slipway or Docker is within reach of a test that forgets its own home, and
+    no cache or setting of a program that a test runs is written outside the scratch folder."""
+    folders = ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
     environment = {name: value for name, value in os.environ.items()
-                   if not name.startswith(("DOCKER_", "SLIPWAY_", "COMPOSE_", "BUILDX_", "SUDO_"))}
+                   if not name.startswith(("DOCKER_", "SLIPWAY_", "COMPOSE_", "BUILDX_", "SUDO_", *folders))}
+    os.mkdir(f"{scratch}/user")
     cli = ROOT / "build/cli/bin"
     root = ROOT / "build/rootfs/root"
     environment |= {
+        "HOME": f"{scratch}/user",
         "SLIPWAY_HOME": f"{scratch}/home",
         "DOCKER_CONFIG": f"{scratch}/docker",
         "SLIPWAY_CLI": str(cli),
