@@ -61,10 +61,9 @@ fetch_until() {
     echo $(($(now_ms) - began))
 }
 
-# Writes the page on the host, as the person it is for.
 write_page() {
     printf '%s\n' "$1" >"$demo/index.html"
-    [ -z "${SUDO_UID-}" ] || chown "$SUDO_UID:$SUDO_GID" "$demo" "$demo/index.html"
+    give "$demo" "$demo/index.html"
 }
 
 # run_demo HOME PORT: the container, in place of that of an earlier run.
@@ -125,8 +124,9 @@ prove_relay() {
     fi
     relay_home=$home
     mkdir -p "$home"
-    # The root file system is shared: both machines only read it.
+    # The root file system is shared if it can be: both machines only read it.
     printf '{"files": "fuse", "rootfs": "%s"}\n' "$rootfs" >"$home/settings.json"
+    give "$home" "$home/settings.json"
     seen=$(SLIPWAY_HOME=$home "$bin/slipway" start 2>&1) || proof_failed "same through the file relay (fuse)" "$seen"
     make_image "$home"
 
