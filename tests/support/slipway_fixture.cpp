@@ -7,18 +7,21 @@
 #include <sstream>
 
 #include <poll.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
 
 #include "shared/json/json.h"
-#include "wsl-bridge/machine/sandbox/names.h"
 
 namespace slipway::test {
 namespace {
 
 namespace fs = std::filesystem;
 using namespace std::chrono_literals;
+
+constexpr const char* kSudoVariables[] = {"SUDO_UID", "SUDO_GID", "SUDO_USER"};
 
 fs::path variable(const char* name)
 {
@@ -51,13 +54,6 @@ fs::path pidNamespaceOf(pid_t pid)
     return fs::read_symlink(fmt::format("/proc/{}/ns/pid", pid), ignored);
 }
 
-void addLinesWith(const fs::path& file, const std::string& word, std::vector<std::string>& to)
-{
-    std::ifstream in(file);
-    for (std::string line; std::getline(in, line);)
-        if (line.find(word) != std::string::npos) to.push_back(file.string() + ": " + line);
-}
-
 Result<std::string> tool(const std::string& program, const std::vector<std::string>& args)
 {
     Command command;
@@ -66,13 +62,9 @@ Result<std::string> tool(const std::string& program, const std::vector<std::stri
     return outputOf(command, 10s);
 }
 
-void addOutputLinesWith(const Result<std::string>& output, const std::string& word,
-                        std::vector<std::string>& to)
+Output outputOrError(Result<Output> output)
 {
-    if (!output) return;
-    std::istringstream in(*output);
-    for (std::string line; std::getline(in, line);)
-        if (line.find(word) != std::string::npos) to.push_back(line);
+    return output ? *output : Output{-1, "", output.error().message};
 }
 
 }  // namespace
@@ -98,12 +90,17 @@ std::string whyNoSlipway()
     return {};
 }
 
-SlipwayFixture::SlipwayFixture(const std::string& settings, const TestUser* user)
+SlipwayFixture::SlipwayFixture(const std::string& settings, const TestUser* user, Sudo sudo)
     : m_dir("/tmp/slw-XXXXXX"),
       m_user(user),
+      m_sudo(sudo),
       m_work(m_dir.path().toStdString() + "/work"),
       m_home{fs::path(m_dir.path().toStdString()) / fs::path(m_dir.path().toStdString()).filename()}
 {
+    if (m_sudo == Sudo::Yes) {
+        m_work = m_user->home() / "work";
+        m_home.root = m_user->home() / ".slipway";
+    }
     fs::create_directories(m_work);
     fs::create_directories(m_home.root);
     if (!settings.empty()) std::ofstream(m_home.settingsFile()) << settings;
@@ -126,9 +123,14 @@ std::map<std::string, std::string> SlipwayFixture::environment() const
     all["SLIPWAY_HOME"] = m_home.root.string();
     all["DOCKER_CONFIG"] = m_dir.path().toStdString() + "/docker";
     all["DOCKER_CONTEXT"] = m_home.instanceName();
+    if (m_sudo == Sudo::Yes) {
+        for (const char* name : kSudoVariables) all.erase(name);
+        all.erase("SLIPWAY_HOME");
+        all.erase("DOCKER_CONFIG");
+    }
     all["PATH"] = variable("SLIPWAY_CLI").string() + ":" + all["PATH"];
     if (m_user) {  // A folder of the sub-uids' is unpacked for it; the shared one is root's.
-        all["HOME"] = m_dir.path().toStdString();
+        all["HOME"] = m_sudo == Sudo::Yes ? m_user->home().string() : m_dir.path().toStdString();
         all["SLIPWAY_ROOTFS"] = variable("SLIPWAY_ROOTFS").string() + ".tar.zst";
     }
     return all;
@@ -151,13 +153,23 @@ Command SlipwayFixture::commandFor(std::string program, Words args) const
 
 Output SlipwayFixture::perform(std::string program, Words args, std::chrono::seconds limit)
 {
-    auto output = run(commandFor(std::move(program), std::move(args)), limit);
-    return output ? *output : Output{-1, "", output.error().message};
+    return outputOrError(run(commandFor(std::move(program), std::move(args)), limit));
 }
 
 Output SlipwayFixture::slipway(const Words& args, std::chrono::seconds limit)
 {
-    return perform(variable("SLIPWAY_BIN") / "slipway", args, limit);
+    auto program = variable("SLIPWAY_BIN") / "slipway";
+    Command command = commandFor(program, args);
+    if (m_sudo == Sudo::Yes) {
+        for (const char* name : kSudoVariables)
+            (*command.environment)[name] = variable(name).string();
+        (*command.environment)["HOME"] = "/root";
+        (*command.environment)["SLIPWAY_ROOTFS"] = variable("SLIPWAY_ROOTFS").string();
+        command.program = program;
+        command.args = args;
+    }
+    command.environment->erase("DOCKER_CONTEXT");  // Else it would keep the context when it stops.
+    return outputOrError(run(command, limit));
 }
 
 Output SlipwayFixture::docker(const Words& args, std::chrono::seconds limit)
@@ -208,15 +220,18 @@ bool SlipwayFixture::status(int exitCode)
 
 std::string SlipwayFixture::endpoint() const { return "unix://" + m_home.endpointSocket().string(); }
 
+// Who holds the bridge's lock, proc_locks(5).
 pid_t SlipwayFixture::bridgePid() const
 {
-    for (pid_t pid : processes()) {
-        if (firstLine(fmt::format("/proc/{}/comm", pid)) != "slipway-bridge") continue;
-        std::string variables(1 << 16, '\0');
-        std::ifstream in(fmt::format("/proc/{}/environ", pid));
-        in.read(variables.data(), static_cast<std::streamsize>(variables.size()));
-        if (variables.find("SLIPWAY_HOME=" + m_home.root.string() + '\0') != std::string::npos)
-            return pid;
+    struct stat lock {};
+    if (::stat(m_home.bridgeLock().c_str(), &lock) != 0) return 0;
+    auto file = fmt::format("{:02x}:{:02x}:{}", major(lock.st_dev), minor(lock.st_dev), lock.st_ino);
+    std::ifstream in("/proc/locks");
+    for (std::string line; std::getline(in, line);) {
+        std::istringstream words(line);
+        std::string number, kind, mode, access, where;
+        pid_t pid = 0;
+        if (words >> number >> kind >> mode >> access >> pid >> where && where == file) return pid;
     }
     return 0;
 }
@@ -255,27 +270,6 @@ bool SlipwayFixture::ping()
                     "http://slipway/_ping"};
     auto answer = outputOf(command, 5s);
     return answer && *answer == "OK";
-}
-
-LeftOvers LeftOvers::of(const Home& home)
-{
-    LeftOvers left;
-    MachineNames names = machineNames(home.instanceName(), home.root);
-    addLinesWith("/proc/self/mounts", home.root.string(), left.things);
-    addOutputLinesWith(tool("ip", {"-o", "link"}), names.link, left.things);
-    addOutputLinesWith(tool("nft", {"list", "tables"}), names.nftTable, left.things);
-    addOutputLinesWith(tool("losetup", {"-a"}), home.root.string(), left.things);
-    std::error_code ignored;
-    for (const auto& entry : fs::recursive_directory_iterator(
-             "/sys/fs/cgroup", fs::directory_options::skip_permission_denied, ignored))
-        if (entry.path().filename() == names.cgroup) left.things.push_back(entry.path().string());
-    for (pid_t pid : processes()) {
-        std::ifstream in(fmt::format("/proc/{}/cmdline", pid));
-        std::string line(std::istreambuf_iterator<char>(in), {});
-        if (pid != ::getpid() && line.find(home.root.string()) != std::string::npos)
-            left.things.push_back(fmt::format("process {}: {}", pid, line.c_str()));
-    }
-    return left;
 }
 
 Result<std::string> httpGet(const std::string& address, int port, const std::string& path)

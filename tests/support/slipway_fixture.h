@@ -14,6 +14,7 @@
 #include "shared/core/error.h"
 #include "shared/paths/home.h"
 #include "shared/process/child.h"
+#include "tests/support/left_overs.h"
 #include "tests/support/test_user.h"
 
 namespace slipway::test {
@@ -22,10 +23,15 @@ namespace slipway::test {
 // (SLIPWAY_BIN), the root file system (SLIPWAY_ROOTFS) and docker's command line (SLIPWAY_CLI).
 std::string whyNoSlipway();
 
+// Whether `slipway` is called by sudo: as root, and for the user. The test has sudo's variables set.
+enum class Sudo { No, Yes };
+
 class SlipwayFixture {
 public:
-    // `settings` is settings.json's text; empty: none. With a user, every command is run as that user.
-    explicit SlipwayFixture(const std::string& settings = {}, const TestUser* user = nullptr);
+    // `settings` is settings.json's text; empty: none. With a user, every command is run as that user;
+    // with sudo too, slipway alone is not, and the home is the user's default one.
+    explicit SlipwayFixture(const std::string& settings = {}, const TestUser* user = nullptr,
+                            Sudo sudo = Sudo::No);
     ~SlipwayFixture();  // Stops it and removes the home.
 
     using Words = std::vector<std::string>;
@@ -54,6 +60,7 @@ private:
 
     QTemporaryDir m_dir;
     const TestUser* m_user;
+    Sudo m_sudo;
     std::filesystem::path m_work;
     Home m_home;
 };
@@ -61,12 +68,6 @@ private:
 // True once `condition` holds, looked at every 10 ms; false after `limit`.
 bool eventually(const std::function<bool()>& condition,
                 std::chrono::milliseconds limit = std::chrono::seconds(10));
-
-// What a machine could leave on the host, counted: mounts, links, nft tables, cgroups, processes.
-struct LeftOvers {
-    std::vector<std::string> things;
-    static LeftOvers of(const Home& home);
-};
 
 // The body of a GET over loopback TCP; an error if nobody answers.
 Result<std::string> httpGet(const std::string& address, int port, const std::string& path = "/");

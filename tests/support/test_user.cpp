@@ -1,5 +1,7 @@
 #include "tests/support/test_user.h"
 
+#include <cerrno>
+
 #include <pwd.h>
 #include <unistd.h>
 
@@ -26,11 +28,13 @@ Result<std::unique_ptr<TestUser>> TestUser::make()
 {
     std::unique_ptr<TestUser> user(new TestUser);
     user->m_name = fmt::format("slipway-test-{}", ::getpid());
-    TRY_VOID(tool("/usr/sbin/useradd", {"--no-create-home", "--user-group", user->m_name}));
+    TRY_VOID(tool("/usr/sbin/useradd", {"--no-create-home", "--home-dir", user->home().string(), "--user-group", user->m_name}));
     const passwd* entry = ::getpwnam(user->m_name.c_str());
     if (!entry) return fail(Code::Internal, "useradd made no user");
     user->m_uid = entry->pw_uid;
     user->m_gid = entry->pw_gid;
+    if (::chown(user->home().c_str(), user->m_uid, user->m_gid) != 0)
+        return failErrno("give the test's user its home", errno);
     user->open("/dev/net/tun");
     user->open("/dev/fuse");
     return user;
@@ -40,6 +44,12 @@ TestUser::~TestUser()
 {
     for (const auto& [device, mode] : m_devices) fs::permissions(device, mode);
     if (m_uid) (void)tool("/usr/sbin/userdel", {m_name});
+}
+
+Result<> TestUser::join(const std::string& group)
+{
+    TRY_VOID(tool("/usr/sbin/usermod", {"--append", "--groups", group, m_name}));
+    return {};
 }
 
 void TestUser::open(const fs::path& device)

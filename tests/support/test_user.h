@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include <QTemporaryDir>
 #include <sys/types.h>
 
 #include "shared/core/error.h"
@@ -15,20 +16,24 @@ namespace slipway::test {
 
 class TestUser {
 public:
-    // Needs root and useradd. The user may open /dev/net/tun and /dev/fuse, as on a stock Debian, for as
+    // Needs root and useradd. The user has a home of its own, is in no group but its own, and may open /dev/net/tun and /dev/fuse, as on a stock Debian, for as
     // long as it is there.
     static Result<std::unique_ptr<TestUser>> make();
-    ~TestUser();  // The user is gone, and the devices are as they were.
+    ~TestUser();  // The user and its home are gone, and the devices are as they were.
+
+    Result<> join(const std::string& group);
 
     const std::string& name() const { return m_name; }
     uid_t uid() const { return m_uid; }
     gid_t gid() const { return m_gid; }
+    std::filesystem::path home() const { return m_home.path().toStdString(); }
 
 private:
     TestUser() = default;
     void open(const std::filesystem::path& device);
 
     std::string m_name;
+    QTemporaryDir m_home{"/tmp/slu-XXXXXX"};
     uid_t m_uid = 0;
     gid_t m_gid = 0;
     std::vector<std::pair<std::filesystem::path, std::filesystem::perms>> m_devices;

@@ -121,6 +121,7 @@ private slots:
         command.program = qEnvironmentVariable("SLIPWAY_BIN").toStdString() + "/slipway";
         command.args = {"start"};
         command.environment = m_slipway->environment();
+        command.environment->erase("DOCKER_CONTEXT");  // Else the context would be kept for it.
         auto starting = Child::start(command);
         QVERIFY(starting.has_value());
         QVERIFY(eventually([&] {
