@@ -14,6 +14,7 @@
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
+#include "shared/core/folder_owner.h"
 #include "shared/proto/bridge.grpc.pb.h"
 #include "shared/rpc/status.h"
 #include "wsl-bridge/bridge.h"
@@ -168,13 +169,12 @@ private:
 }  // namespace
 
 Result<std::unique_ptr<BridgeService>> BridgeService::start(Loop& loop, Bridge& bridge,
-                                                            const Home& home, const User& user)
+                                                            const Home& home)
 {
     auto service = std::make_unique<RunningService>(loop, bridge);
     std::string path = home.bridgeSocket().string();
     TRY_VOID(service->serve(path));
-    if (::geteuid() == 0 && ::chown(path.c_str(), user.uid, user.gid) != 0)
-        return failErrno(fmt::format("give {} to {}", path, user.name), errno);
+    TRY_VOID(giveToFolderOwner(path));
     return service;
 }
 

@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "shared/core/folder_owner.h"
 #include "shared/core/log.h"
 #include "shared/paths/file_access_as.h"
 
@@ -18,10 +19,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
-Result<> makeFolder(const fs::path& folder)
+tl::unexpected<Error> notMade(const fs::path& folder, int errnoValue, const Home& home,
+                              const User& user)
 {
-    if (::mkdir(folder.c_str(), 0700) == 0 || errno == EEXIST) return {};
-    return failErrno(fmt::format("make {}", folder.string()), errno);
+    auto failed = failErrno(fmt::format("make {}", folder.string()), errnoValue);
+    if (errnoValue == EACCES)
+        failed.value().message +=
+            fmt::format("; {0} must be a folder of {1}'s: as root: install -d -o {1} {0}",
+                        home.root.string(), user.name);
+    return failed;
 }
 
 }  // namespace
@@ -31,11 +37,10 @@ Result<> makeHome(const Home& home, const User& user)
     FileAccessAs person(user);
     std::error_code failed;
     fs::create_directories(home.root.parent_path(), failed);
-    if (failed)
-        return fail(Code::PermissionDenied,
-                    fmt::format("make {}: {}", home.root.parent_path().string(), failed.message()));
+    if (failed) return notMade(home.root.parent_path(), failed.value(), home, user);
     for (const fs::path& folder : {home.root, home.runDir(), home.tunnelDir(), home.logDir()})
-        TRY_VOID(makeFolder(folder));
+        if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
+            return notMade(folder, errno, home, user);
     return {};
 }
 
@@ -44,6 +49,7 @@ Result<HomeLock> HomeLock::take(const Home& home)
     std::string path = home.bridgeLock().string();
     Descriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644));
     if (!file) return failErrno(fmt::format("open {}", path), errno);
+    TRY_VOID(giveToFolderOwner(path));
     if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
         if (errno == EWOULDBLOCK)
             return fail(Code::AlreadyExists, fmt::format("another bridge serves {}: slipway status",

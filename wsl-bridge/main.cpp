@@ -25,7 +25,7 @@ Result<> serve(const Home& home, const User& user)
                                            .settings = loadSettings(home.settingsFile()),
                                            .daemonJson = loadDaemonJson(home.daemonJson()),
                                            .ended = [&loop] { loop.stop(); }}));
-    TRY(auto service, BridgeService::start(loop, *bridge, home, user));
+    TRY(auto service, BridgeService::start(loop, *bridge, home));
     QuitSignals signals(loop, [&bridge] { bridge->quit(false, [](Result<>) {}); });
     bridge->adopt();
     loop.run();

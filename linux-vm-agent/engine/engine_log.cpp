@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "linux-vm-agent/engine/layout.h"
+#include "shared/core/folder_owner.h"
 #include "shared/core/log.h"
 
 namespace slipway {
@@ -25,6 +26,7 @@ void trimEngineLog()
     fs::copy_file(kEngineLogFile, old, fs::copy_options::overwrite_existing, failed);
     if (!failed) fs::resize_file(kEngineLogFile, 0, failed);
     if (failed) log::warn("engine: rotate {}: {}", kEngineLogFile, failed.message());
+    if (auto given = giveToFolderOwner(old); !given) log::warn("engine: {}", given.error().message);
 }
 
 std::string lastStartFailure()

@@ -6,6 +6,8 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include "shared/core/folder_owner.h"
+
 namespace slipway::log {
 namespace {
 
@@ -44,10 +46,12 @@ std::shared_ptr<spdlog::logger>& logger()
 
 Result<> toFile(const std::filesystem::path& file)
 {
+    spdlog::file_event_handlers opened;  // At first, and after each rotation.
+    opened.after_open = [](const std::string& path, std::FILE*) { (void)giveToFolderOwner(path); };
     try {
         logger() = dressed(std::make_shared<spdlog::logger>(
             "slipway", std::make_shared<spdlog::sinks::rotating_file_sink_mt>(
-                           file.string(), kMaxFileBytes, kOldFiles)));
+                           file.string(), kMaxFileBytes, kOldFiles, false, opened)));
     } catch (const spdlog::spdlog_ex& e) {
         return fail(Code::Unavailable, fmt::format("open log {}: {}", file.string(), e.what()));
     }

@@ -16,7 +16,8 @@ class UnixAcceptor {
 public:
     using Accepted = std::function<void(Descriptor)>;
 
-    // As listenUnix(): a socket file that is there already is replaced, `mode` is as for chmod.
+    // As listenUnix(): a socket file that is there already is replaced, `mode` is as for chmod, and
+    // it is its folder's owner's.
     static Result<std::unique_ptr<UnixAcceptor>> listen(Loop& loop, std::filesystem::path path, int mode,
                                                         Accepted accepted);
     ~UnixAcceptor();

@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "shared/core/folder_owner.h"
 #include "shared/core/log.h"
 #include "shared/io/uv_stream.h"
 
@@ -28,8 +29,10 @@ Result<std::unique_ptr<UnixAcceptor>> UnixAcceptor::listen(Loop& loop, std::file
     std::error_code ignored;
     std::filesystem::remove(path, ignored);
     if (::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) < 0 ||
-        ::chmod(path.c_str(), static_cast<mode_t>(mode)) < 0 || ::listen(socket.get(), SOMAXCONN) < 0)
+        ::chmod(path.c_str(), static_cast<mode_t>(mode)) < 0)
         return failErrno(what, errno);
+    TRY_VOID(giveToFolderOwner(path));
+    if (::listen(socket.get(), SOMAXCONN) < 0) return failErrno(what, errno);
     return std::unique_ptr<UnixAcceptor>(
         new UnixAcceptor(loop, std::move(path), std::move(socket), std::move(accepted)));
 }

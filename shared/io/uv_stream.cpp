@@ -8,6 +8,8 @@
 
 #include <fmt/format.h>
 
+#include "shared/core/folder_owner.h"
+
 namespace slipway {
 namespace {
 
@@ -287,6 +289,7 @@ Result<ListenerPtr> listenUnix(Loop& loop, const std::filesystem::path& path, in
     std::error_code failed;  // Before listening, so nobody connects under a wider mode.
     std::filesystem::permissions(path, static_cast<std::filesystem::perms>(mode), failed);
     if (failed) return fail(Code::PermissionDenied, fmt::format("{}: {}", what, failed.message()));
+    TRY_VOID(giveToFolderOwner(path));
     auto listener = std::make_unique<UvListener>(loop, std::move(handle), std::move(accepted));
     if (int error = listener->listen()) return failUv(what, error);
     return listener;

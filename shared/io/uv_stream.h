@@ -36,7 +36,7 @@ public:
 using ListenerPtr = std::unique_ptr<Listener>;
 
 // A socket file that is there already is replaced: whoever calls has made sure that nobody serves it.
-// It is removed again when the listener dies. `mode` as for chmod.
+// It is removed again when the listener dies. `mode` as for chmod; it is its folder's owner's.
 Result<ListenerPtr> listenUnix(Loop& loop, const std::filesystem::path& path, int mode,
                                Listener::Accepted accepted);
 Result<ListenerPtr> listenTcp(Loop& loop, const std::string& address, std::uint16_t port,

@@ -20,6 +20,8 @@
 #include <boost/process/search_path.hpp>
 #include <fmt/format.h>
 
+#include "shared/core/folder_owner.h"
+
 namespace slipway {
 namespace {
 
@@ -154,6 +156,7 @@ Result<int> openSink(const Command::Sink& sink, int inherited, Setup& setup)
     std::string path = file ? file->string() : "/dev/null";
     int fd = setup.keep(::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600));
     if (fd < 0) return failErrno(fmt::format("open {}", path), errno);
+    if (file) TRY_VOID(giveToFolderOwner(*file));
     return fd;
 }
 

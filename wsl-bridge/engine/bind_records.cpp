@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "shared/core/folder_owner.h"
 #include "shared/core/log.h"
 #include "shared/json/json.h"
 
@@ -40,6 +41,7 @@ Result<> replaceFile(const fs::path& file, const std::string& text)
     out << text;
     out.close();
     if (!out) return fail(Code::Unavailable, fmt::format("write {}", fresh.string()));
+    TRY_VOID(giveToFolderOwner(fresh));
     std::error_code failed;
     fs::rename(fresh, file, failed);
     if (failed)
@@ -83,6 +85,7 @@ Result<> BindRecords::put(const std::string& containerId, const std::vector<Bind
     if (failed)
         return fail(Code::Unavailable,
                     fmt::format("mkdir {}: {}", m_dir.string(), failed.message()));
+    TRY_VOID(giveToFolderOwner(m_dir));
     return replaceFile(fileOf(containerId), boost::json::serialize(json));
 }
 

@@ -2,7 +2,6 @@
 
 #include "shared/core/log.h"
 #include "wsl-bridge/engine/json_text.h"
-#include "wsl-bridge/engine/socket_owner.h"
 
 namespace slipway {
 namespace {
@@ -41,7 +40,6 @@ Result<std::unique_ptr<Endpoint>> Endpoint::listen(Loop& loop, ProxyOptions opti
     TRY(endpoint->m_listener,
         listenUnix(loop, options.endpointSocket, kOwnerOnly,
                    [self = endpoint.get()](StreamPtr client) { self->serve(std::move(client)); }));
-    TRY_VOID(giveSocketTo(options.endpointSocket, options.user));
     return endpoint;
 }
 

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "shared/core/folder_owner.h"
 #include "shared/core/log.h"
 #include "shared/fuse/message_stream.h"
 #include "wsl-bridge/files/coherence.h"
@@ -241,6 +242,7 @@ Result<std::unique_ptr<FileServer>> startFileServer(FileServerOptions options)
                     fmt::format("make {}: {}", options.stateDir.string(), error.message()));
     }
     std::filesystem::permissions(options.stateDir, std::filesystem::perms::owner_all, error);
+    TRY_VOID(giveToFolderOwner(options.stateDir));
     raiseOpenFileLimit();
     TRY(auto store, NodeStore::open(options.stateDir / "nodes"));
     TRY(auto intents, Intents::open(options.stateDir / "intents"));

@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "shared/core/folder_owner.h"
+
 namespace slipway {
 namespace {
 
@@ -51,6 +53,7 @@ Result<> Grants::add(const std::string& path)
             return fail(Code::Unavailable,
                         fmt::format("write {}: disk full or not writable", fresh.string()));
     }
+    TRY_VOID(giveToFolderOwner(fresh));
     std::error_code error;
     std::filesystem::rename(fresh, m_file, error);
     if (error)

@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "shared/core/folder_owner.h"
 #include "shared/io/descriptor.h"
 
 namespace slipway {
@@ -57,6 +58,7 @@ Result<std::unique_ptr<MappedFile>> mapFile(const std::filesystem::path& path, s
 {
     Descriptor fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (!fd) return failErrno(fmt::format("open {}", path.string()), errno);
+    TRY_VOID(giveToFolderOwner(path));
     struct stat stat {};
     if (::fstat(fd.get(), &stat) != 0)
         return failErrno(fmt::format("stat {}", path.string()), errno);

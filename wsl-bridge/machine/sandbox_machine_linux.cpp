@@ -19,6 +19,7 @@
 
 #include <fmt/format.h>
 
+#include "shared/core/folder_owner.h"
 #include "shared/core/log.h"
 #include "shared/json/json.h"
 #include "shared/process/child.h"
@@ -55,7 +56,7 @@ Result<> writePrivate(const fs::path& file, const std::string& text)
         ::write(made.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
         return failErrno(fmt::format("write {}", file.string()), errno);
     }
-    return {};
+    return giveToFolderOwner(file);
 }
 
 struct Record {

@@ -13,6 +13,7 @@
 
 #include <fmt/format.h>
 
+#include "shared/core/folder_owner.h"
 #include "shared/process/child.h"
 #include "wsl-bridge/machine/sandbox/mounts.h"
 
@@ -81,6 +82,7 @@ Result<> addRules(const Spec& spec)
     auto added = tool("nft", {"-f", "-"}, rules);
     if (!added) {
         TRY_VOID(writeText(iptablesRecord(spec), spec.subnet.text()));
+        TRY_VOID(giveToFolderOwner(iptablesRecord(spec)));
         auto fallback = tool("iptables", masqueradeRule("-A", spec, spec.subnet.text()));
         if (!fallback) return done(std::move(added));
     }

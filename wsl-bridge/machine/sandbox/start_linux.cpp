@@ -18,6 +18,7 @@
 #include <boost/json.hpp>
 #include <fmt/format.h>
 
+#include "shared/core/folder_owner.h"
 #include "shared/core/log.h"
 #include "shared/process/child.h"
 #include "shared/process/process_facts.h"
@@ -150,6 +151,7 @@ Result<> redirectOutput(const Spec& spec)
     auto log = spec.home.logDir() / "agent.log";
     Descriptor out(::open(log.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600));
     if (!out) return failErrno(fmt::format("open {}", log.string()), errno);
+    TRY_VOID(giveToFolderOwner(log));
     if (::dup2(out.get(), STDOUT_FILENO) < 0 || ::dup2(out.get(), STDERR_FILENO) < 0) {
         return failErrno("redirect output", errno);
     }
@@ -238,7 +240,7 @@ Result<> writeRecord(const fs::path& file, const std::string& record)
         ::rename(partial.c_str(), file.c_str()) < 0) {
         return failErrno(fmt::format("write {}", file.string()), errno);
     }
-    return {};
+    return giveToFolderOwner(file);
 }
 
 // A machine whose set-up failed says why on the line; its silence is the success of its exec.
