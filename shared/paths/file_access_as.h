@@ -3,12 +3,15 @@
 // else's.
 #pragma once
 
+#include <vector>
+
 #include "shared/paths/home.h"
 
 namespace slipway {
 
 // While one lives, the calling thread's file accesses are checked and made as `user` would make
-// them; no other thread is concerned. Nothing changes where the thread is that user already.
+// them, with the groups that user is in and none of root's; no other thread is concerned. Nothing
+// changes where the thread is that user already.
 class FileAccessAs {
 public:
     explicit FileAccessAs(const User& user);
@@ -17,8 +20,8 @@ public:
     FileAccessAs& operator=(const FileAccessAs&) = delete;
 
 private:
-    int m_oldUid;
-    int m_oldGid;
+    bool m_switched;
+    std::vector<gid_t> m_oldGroups;
 };
 
 }  // namespace slipway
