@@ -5,6 +5,7 @@
 
 #include "app/cli/bridge_session.h"
 #include "app/cli/commands.h"
+#include "app/launcher/machine_owner.h"
 #include "app/launcher/machine_record.h"
 #include "app/cli/surroundings.h"
 #include "app/cli/terminal.h"
@@ -32,6 +33,17 @@ Result<> printReady(const Home& home, BridgeSession& bridge, Clock::duration too
     return {};
 }
 
+// A bridge that is there decides for itself; one that root would launch for a person's own machine
+// could not start it, and would be in the way of the person's.
+Result<> launchToStart(const Home& home, BridgeSession& bridge)
+{
+    TRY(auto state, bridge.state());
+    if (state) return {};
+    TRY_VOID(checkMachineOwner(home));
+    TRY_VOID(bridge.launchIfAbsent());
+    return {};
+}
+
 // A bridge that is there, or one launched for the occasion, which adopts the machine left behind.
 Result<> stopAll(const Home& home, BridgeSession& bridge)
 {
@@ -52,7 +64,7 @@ Result<int> startCommand(const Home& home)
 {
     auto begun = Clock::now();
     BridgeSession bridge(home);
-    TRY_VOID(bridge.launchIfAbsent());
+    TRY_VOID(launchToStart(home, bridge));
     TRY_VOID(bridge.startEngine());
     TRY_VOID(printReady(home, bridge, Clock::now() - begun));
     return 0;
@@ -62,7 +74,7 @@ Result<int> restartCommand(const Home& home)
 {
     auto begun = Clock::now();
     BridgeSession bridge(home);
-    TRY_VOID(bridge.launchIfAbsent());
+    TRY_VOID(launchToStart(home, bridge));
     TRY_VOID(bridge.restartEngine());
     TRY_VOID(printReady(home, bridge, Clock::now() - begun));
     return 0;

@@ -12,6 +12,7 @@
 
 #include <fmt/format.h>
 
+#include "app/launcher/machine_owner.h"
 #include "shared/paths/program_dir.h"
 #include "shared/process/child.h"
 
@@ -103,6 +104,7 @@ tl::unexpected<Error> whyItEnded(const Home& home, const Attempt& attempt)
 
 Result<> launchBridge(const Home& home, grpc::Channel& channel)
 {
+    if (!isRoot()) TRY_VOID(checkMachineOwner(home));
     TRY(auto attempt, startBridge());
     auto deadline = Clock::now() + kBridgeAnswersWithin;
     auto nextTry = Clock::now() + kTriesAgainAfter;
