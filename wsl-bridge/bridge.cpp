@@ -20,26 +20,20 @@ constexpr auto kRevivalPause = 500ms;
 constexpr auto kDeathWindow = 5min;
 constexpr std::size_t kDeathsAllowed = 3;
 
-// The archive that packaging/rootfs made lies beside the build folder whose programs run.
-Result<fs::path> rootfsOf(const Settings& settings, const fs::path& binDir)
+// The archive that packaging/rootfs made lies beside the build folder whose programs run. Only a
+// start needs it to be there.
+fs::path rootfsOf(const Settings& settings, const fs::path& binDir)
 {
-    fs::path rootfs = settings.rootfs;
-    if (const char* set = std::getenv("SLIPWAY_ROOTFS"); rootfs.empty() && set) rootfs = set;
-    if (rootfs.empty()) rootfs = binDir.parent_path().parent_path() / "rootfs" / "root.tar.zst";
-    std::error_code ignored;
-    if (!fs::exists(rootfs, ignored))
-        return fail(Code::NotFound,
-                    fmt::format("the machine's root file system {} is not there; make it with "
-                                "packaging/rootfs/build",
-                                rootfs.string()));
-    return rootfs;
+    if (!settings.rootfs.empty()) return settings.rootfs;
+    if (const char* set = std::getenv("SLIPWAY_ROOTFS"); set && *set) return set;
+    return binDir.parent_path().parent_path() / "rootfs" / "root.tar.zst";
 }
 
 }  // namespace
 
 Result<std::unique_ptr<Bridge>> Bridge::create(Loop& loop, Options options)
 {
-    TRY(auto rootfs, rootfsOf(options.settings.value, options.binDir));
+    auto rootfs = rootfsOf(options.settings.value, options.binDir);
     std::unique_ptr<Bridge> bridge(new Bridge(loop, std::move(options)));
     bridge->m_machine = sandboxMachine(
         loop,
