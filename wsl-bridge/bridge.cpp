@@ -69,7 +69,7 @@ Result<> Bridge::listen()
     };
     TRY(m_endpoint, Endpoint::listen(m_loop, {.user = m_options.user,
                                               .endpointSocket = m_options.home.endpointSocket(),
-                                              .recordsDir = m_options.home.root / "endpoint",
+                                              .recordsDir = m_options.home.endpointDir(),
                                               .grant = grant,
                                               .setLiveRestore = setLiveRestore}));
     m_endpoint->containers().changed = [this] {
@@ -172,8 +172,23 @@ void Bridge::reset(Done done)
 {
     stop([this, done = std::move(done)](Result<> stopped) {
         if (!stopped) return done(std::move(stopped));
-        m_machine->remove(done);
+        m_machine->remove([this, done](Result<> removed) {
+            if (!removed) return done(std::move(removed));
+            done(forgetContainers());
+        });
     });
+}
+
+// What is kept outside the machine about its containers: how their binds were spelled, and which
+// host folders the machine may see because of them.
+Result<> Bridge::forgetContainers()
+{
+    m_endpoint->forgetContainers();
+    m_files.reset();
+    std::error_code failed;
+    fs::remove_all(m_options.home.filesDir(), failed);
+    if (!failed) return {};
+    return failErrno(fmt::format("remove {}", m_options.home.filesDir().string()), failed.value());
 }
 
 void Bridge::quit(bool stopEngine, Done done)
@@ -257,7 +272,7 @@ void Bridge::serveFiles()
     auto ended = m_alive.wrap([this](std::uint32_t channel) {
         if (m_session) m_session->shareEnded(channel);
     });
-    auto served = startFileServer({.stateDir = m_options.home.root / "files",
+    auto served = startFileServer({.stateDir = m_options.home.filesDir(),
                                    .ended = [&loop = m_loop, ended](std::uint32_t channel) {
                                        loop.post([ended, channel]() mutable { ended(channel); });
                                    }});

@@ -47,7 +47,9 @@ public:
     void start(Done done);
     void stop(Done done);
     void restart(Done done);
-    void reset(Done done);  // Deletes images, containers and volumes. Stops the engine first.
+    // Deletes images, containers and volumes, and the grants that binds have made. Stops the engine
+    // first.
+    void reset(Done done);
     void quit(bool stopEngine, Done done);
 
     // Calls `watch` with the state as measured now, and after every change, for as long as the
@@ -71,6 +73,7 @@ private:
     void settle(Result<> outcome);  // Tells whoever waits for the engine.
     void engineChanged();
     void stopMachine(Done done);
+    Result<> forgetContainers();
     void offerEngine();
     v1::ConfigureRequest configuration() const;
 

@@ -103,7 +103,7 @@ Result<int> resetCommand(const Home& home, bool yes)
                            : std::string();
     fmt::print(
         "This stops the engine of {} and deletes its machine{}: all images, containers and "
-        "volumes. Settings stay.\n",
+        "volumes, and what bind mounts have let it see. Settings and logs stay.\n",
         home.root.string(), size);
     if (!yes) {
         TRY(bool sure, confirm("Delete them?", "slipway reset"));

@@ -48,10 +48,11 @@ void addEngineCommands(CLI::App& app, Options& options)
             stopCommand);
     command(app, options, "restart", "Restart the machine and its engine.",
             "Exit codes: 0 running, 1 it could not be restarted.", restartCommand);
-    auto* reset = command(app, options, "reset",
-                          "Delete the machine: all images, containers and volumes. Settings stay.",
-                          "Exit codes: 0 deleted, 1 it failed or you said no.",
-                          [&options](const Home& home) { return resetCommand(home, options.yes); });
+    auto* reset = command(
+        app, options, "reset", "Delete the machine: all images, containers and volumes.",
+        "The host folders that bind mounts have let it see are forgotten too; settings and logs "
+        "stay.\nExit codes: 0 deleted, 1 it failed or you said no.",
+        [&options](const Home& home) { return resetCommand(home, options.yes); });
     reset->add_flag("-y,--yes", options.yes, "Do not ask.");
     auto* uninstall = command(
         app, options, "uninstall",

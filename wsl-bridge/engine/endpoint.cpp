@@ -50,6 +50,11 @@ void Endpoint::setEngine(EngineAvailability engine)
     for (auto& proxy : m_proxies) proxy->engineChanged();
 }
 
+void Endpoint::forgetContainers()
+{
+    m_context.records.keepOnly({}, m_context.records.now());
+}
+
 void Endpoint::serve(StreamPtr client)
 {
     auto place = m_proxies.emplace(m_proxies.end());

@@ -28,6 +28,9 @@ public:
     // refresh().
     Containers& containers() { return m_containers; }
 
+    // All containers are gone with their engine: what is kept of them goes too.
+    void forgetContainers();
+
 private:
     Endpoint(Loop& loop, ProxyOptions options);
     void restoreAfterSwarm();
