@@ -79,6 +79,19 @@ Result<> replace(const fs::path& file, std::string_view content)
     return {};
 }
 
+// The folders above the contexts, which makeContext() has made if docker had not. One that
+// DOCKER_CONFIG names is whoever's set it.
+void removeEmptyFolders(const User& user, const fs::path& meta)
+{
+    std::error_code failed;
+    for (fs::path folder = meta; folder != user.home; folder = folder.parent_path()) {
+        bool named = folder == dockerConfigDir(user) && folder != user.home / ".docker";
+        if (named || fs::is_symlink(folder, failed)) return;
+        fs::remove(folder, failed);
+        if (failed) return;  // Not empty.
+    }
+}
+
 }  // namespace
 
 fs::path dockerConfigDir(const User& user)
@@ -110,11 +123,11 @@ Result<> removeContext(const User& user, std::string_view name, std::string_view
 {
     FileAccessAs asUser(user);
     fs::path file = metaFile(user, name);
-    if (!leadsTo(file, endpoint)) return {};
     std::error_code failed;
-    fs::remove_all(file.parent_path(), failed);
+    if (leadsTo(file, endpoint)) fs::remove_all(file.parent_path(), failed);
     if (failed)
         return failErrno(fmt::format("remove docker context {}", file.string()), failed.value());
+    removeEmptyFolders(user, file.parent_path().parent_path());
     return {};
 }
 

@@ -21,7 +21,8 @@ std::string currentContext(const User& user);
 // nor any other one changes, and what it creates belongs to `user`.
 Result<> makeContext(const User& user, std::string_view name, std::string_view endpoint);
 
-// Removes the context if it leads to `endpoint`; another one of that name stays. None is no error.
+// Removes the context if it leads to `endpoint`, and docker's folders that are empty then; another
+// one of that name stays. None is no error.
 Result<> removeContext(const User& user, std::string_view name, std::string_view endpoint);
 
 }  // namespace slipway

@@ -107,6 +107,30 @@ private slots:
         QVERIFY(removeContext(m_user, "none", "unix:///x/docker.sock"));
     }
 
+    void leavesNoEmptyFolders()
+    {
+        fs::path config = dockerConfigDir(m_user);
+        QVERIFY(makeContext(m_user, "slipway", "unix:///x/docker.sock"));
+        QVERIFY(makeContext(m_user, "other", "unix:///y/docker.sock"));
+        QVERIFY(removeContext(m_user, "slipway", "unix:///x/docker.sock"));
+        QVERIFY(fs::exists(config / "contexts/meta"));
+        QVERIFY(removeContext(m_user, "other", "unix:///y/docker.sock"));
+        QVERIFY(!fs::exists(config / "contexts"));
+        QVERIFY(fs::exists(config));  // DOCKER_CONFIG names it.
+
+        auto set = qgetenv("DOCKER_CONFIG");
+        qunsetenv("DOCKER_CONFIG");
+        User user = m_user;
+        user.home = m_dir->path().toStdString();
+        bool made = makeContext(user, "slipway", "unix:///x/docker.sock") &&
+                    fs::exists(user.home / ".docker/contexts/meta");
+        bool removed = removeContext(user, "slipway", "unix:///x/docker.sock") &&
+                       !fs::exists(user.home / ".docker");
+        qputenv("DOCKER_CONFIG", set);
+        QVERIFY(made);
+        QVERIFY(removed);
+    }
+
     void dockerContextInTheEnvironmentIsTheCurrentOne()
     {
         qputenv("DOCKER_CONTEXT", "other");
