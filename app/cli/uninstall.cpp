@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <system_error>
 #include <thread>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -66,10 +67,14 @@ Result<> endDesktop(const Home& home)
 // Only what is Slipway's: SLIPWAY_HOME may be a folder that holds a person's own files too.
 Result<> removeHome(const Home& home)
 {
-    for (const auto& mine :
-         {home.endpointSocket(), home.runDir(), home.logDir(), home.machineDir(),
-          home.endpointDir(), home.filesDir(), home.dockerCliDir(), home.settingsFile(), home.daemonJson(),
-          home.root / "cli"}) {  // The links of packaging/rootfs/docker.
+    std::vector<fs::path> all{home.endpointSocket(), home.runDir(),       home.logDir(),
+                              home.machineDir(),     home.endpointDir(),  home.filesDir(),
+                              home.dockerCliDir(),   home.settingsFile(), home.daemonJson()};
+    std::error_code unreadable;
+    for (const fs::path& file : {home.settingsFile(), home.daemonJson()})
+        for (const auto& entry : fs::directory_iterator(home.root, unreadable))
+            if (entry.path().string().starts_with(file.string() + ".bad")) all.push_back(entry);
+    for (const auto& mine : all) {
         std::error_code failed;
         fs::remove_all(mine, failed);
         if (failed) return failErrno(fmt::format("remove {}", mine.string()), failed.value());

@@ -231,6 +231,46 @@ private slots:
                  status.out.c_str());
         QVERIFY(std::filesystem::exists(m_slipway->home().root / "settings.json.bad"));
         QVERIFY(std::filesystem::exists(m_slipway->home().root / "daemon.json.bad"));
+        QCOMPARE(m_slipway->slipway({"uninstall", "--yes"}).exitCode, 0);
+        QVERIFY(!std::filesystem::exists(m_slipway->home().root));
+    }
+
+    // Only a start needs what the machine was made of.
+    void goesWithoutTheRootFileSystemsArchive()
+    {
+        QCOMPARE(::kill(m_slipway->bridgePid(), SIGKILL), 0);
+        QVERIFY(eventually([&] { return !m_slipway->bridgePid(); }));
+        std::ofstream(m_slipway->home().settingsFile()) << R"({"rootfs": "/gone/root.tar.zst"})";
+        stopAndCompare();
+        Output start = m_slipway->slipway({"start"});
+        QVERIFY(start.exitCode != 0);
+        QVERIFY2(start.err.find("/gone/root.tar.zst") != std::string::npos, start.err.c_str());
+        stopAndCompare();
+        Output reset = m_slipway->slipway({"reset", "--yes"});
+        QVERIFY2(reset.exitCode == 0, reset.err.c_str());
+        QVERIFY(!std::filesystem::exists(m_slipway->home().machineDir()));
+        QCOMPARE(m_slipway->slipway({"uninstall", "--yes"}).exitCode, 0);
+        QVERIFY(!std::filesystem::exists(m_slipway->home().root));
+    }
+
+    void aResetForgetsWhatContainersWereGiven()
+    {
+        stopAndCompare();
+        const auto& home = m_slipway->home();
+        std::ofstream(home.settingsFile()) << R"({"files": "fuse"})";
+        QVERIFY(m_slipway->start());
+        auto folder = m_slipway->workDir().string();
+        QCOMPARE(m_slipway->docker({"run", "-d", "-v", folder + ":/s", "box", "sleep", "1000"}).exitCode,
+                 0);
+        QVERIFY(std::filesystem::exists(home.filesDir() / "grants"));
+        QVERIFY(!std::filesystem::is_empty(home.endpointDir()));
+        QCOMPARE(m_slipway->slipway({"reset", "--yes"}).exitCode, 0);
+        QVERIFY(!std::filesystem::exists(home.filesDir()));
+        QVERIFY(std::filesystem::is_empty(home.endpointDir()));
+        QVERIFY(m_slipway->start());
+        QVERIFY(m_slipway->makeImage());
+        Output again = m_slipway->docker({"run", "--rm", "-v", folder + ":/s", "box", "ls", "/s"});
+        QVERIFY2(again.exitCode == 0, again.err.c_str());
     }
 
     void theUsersEngineSettingsHold()
