@@ -27,13 +27,11 @@ struct Killed {
     Descriptor pidfd;
 };
 
-// Its PID 1 takes every process of the machine with it, but is gone only after frozen ones were thawed.
-std::optional<Killed> killRecorded(const std::filesystem::path& record)
+std::optional<Killed> kill(const boost::json::object& record, const char* pidKey,
+                           const char* startKey)
 {
-    auto parsed = parseJson(readText(record), record.string());
-    if (!parsed || !parsed->is_object()) return std::nullopt;
-    const auto* pid = parsed->get_object().if_contains("pid");
-    const auto* start = parsed->get_object().if_contains("start_time");
+    const auto* pid = record.if_contains(pidKey);
+    const auto* start = record.if_contains(startKey);
     if (!pid || !start) return std::nullopt;
     auto number = pid->to_number<pid_t>();
     // Opened before it is asked who it is: the pid can't come to mean another process in between.
@@ -41,6 +39,19 @@ std::optional<Killed> killRecorded(const std::filesystem::path& record)
     if (!pidfd || startTimeOf(number) != start->to_number<std::uint64_t>()) return std::nullopt;
     ::syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0);
     return Killed{number, std::move(pidfd)};
+}
+
+// Its PID 1 takes every process of the machine with it, but is gone only after frozen ones were
+// thawed. slirp4netns, outside, would end by itself a moment after it.
+std::vector<Killed> killRecorded(const std::filesystem::path& file)
+{
+    std::vector<Killed> killed;
+    auto record = parseJson(readText(file), file.string());
+    if (!record || !record->is_object()) return killed;
+    if (auto init = kill(record->get_object(), "pid", "start_time")) killed.push_back(*std::move(init));
+    if (auto slirp = kill(record->get_object(), "slirp", "slirp_start_time"))
+        killed.push_back(*std::move(slirp));
+    return killed;
 }
 
 }  // namespace
@@ -53,10 +64,10 @@ std::vector<std::string> cleanSandbox(const Spec& spec)
     };
     auto killed = killRecorded(spec.home.machineFile());
     add(removeCgroups(spec.names.cgroup));
-    if (killed) {
-        pollfd watched{killed->pidfd.get(), POLLIN, 0};
+    for (const auto& [pid, pidfd] : killed) {
+        pollfd watched{pidfd.get(), POLLIN, 0};
         ::poll(&watched, 1, kDeadWithinMs);
-        removed.push_back(fmt::format("process {}", killed->pid));
+        removed.push_back(fmt::format("process {}", pid));
     }
     add(removeNetwork(spec));
     for (const auto& mount : mountsOfThisProcess()) {

@@ -20,6 +20,7 @@ struct Network {
     enum class Mode { Nat, Slirp, None };
     Mode mode = Mode::None;
     std::string resolvConf;  // For the machine.
+    pid_t slirp = 0;         // The process of slirp4netns; 0: none.
 };
 std::string_view name(Network::Mode mode);
 

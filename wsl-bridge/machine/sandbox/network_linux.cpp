@@ -30,7 +30,7 @@ constexpr auto kSlirpReadyWithin = std::chrono::seconds(5);
 constexpr int kSlirpReadyFd = 3;
 constexpr int kSlirpExitFd = 4;
 
-Result<> startSlirp(const Spec& spec, pid_t pid, const HoldPipe& hold)
+Result<pid_t> startSlirp(const Spec& spec, pid_t pid, const HoldPipe& hold)
 {
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) < 0) return failErrno("pipe", errno);
@@ -58,7 +58,7 @@ Result<> startSlirp(const Spec& spec, pid_t pid, const HoldPipe& hold)
     auto limit = std::chrono::duration_cast<std::chrono::milliseconds>(kSlirpReadyWithin).count();
     char byte = 0;
     if (::poll(&watched, 1, static_cast<int>(limit)) == 1 && ::read(ready.get(), &byte, 1) == 1) {
-        return {};
+        return slirp.pid();
     }
     slirp.kill();
     slirp.wait();
@@ -88,19 +88,21 @@ std::optional<Network> tryNat(const Spec& spec, pid_t pid, Notes& notes)
                          "veth"});
         return std::nullopt;
     }
-    return Network{Network::Mode::Nat, hostResolvConf(notes)};
+    return Network{Network::Mode::Nat, hostResolvConf(notes), 0};
 }
 
 std::optional<Network> trySlirp(const Spec& spec, pid_t pid, const HoldPipe& hold, Notes& notes)
 {
-    if (auto started = startSlirp(spec, pid, hold); !started) {
+    auto started = startSlirp(spec, pid, hold);
+    if (!started) {
         notes.push_back(
             {"no slirp4netns: " + started.error().message,
              "apt-get install slirp4netns; it needs /dev/net/tun to be open to this user "
              "(chmod 666 /dev/net/tun)"});
         return std::nullopt;
     }
-    return Network{Network::Mode::Slirp, "nameserver " + spec.subnet.host(kSlirpNameserver) + "\n"};
+    return Network{Network::Mode::Slirp, "nameserver " + spec.subnet.host(kSlirpNameserver) + "\n",
+                   *started};
 }
 
 sockaddr_in socketAddress(const std::string& address)
@@ -214,7 +216,6 @@ Result<> configureEth0(const Subnet& subnet)
 
 std::vector<std::string> removeNetwork(const Spec& spec)
 {
-    // slirp4netns ends by itself as soon as the machine no longer holds its pipe.
     return spec.rootless ? std::vector<std::string>{} : disconnectNat(spec);
 }
 

@@ -218,6 +218,8 @@ std::string recordOf(const Spec& spec, pid_t pid, const MachineCgroups& cgroups,
     for (const auto& note : notes) noted.push_back({{"text", note.text}, {"remedy", note.remedy}});
     return json::serialize(json::object{{"pid", pid},
                                         {"start_time", startTimeOf(pid).value_or(0)},
+                                        {"slirp", network.slirp},
+                                        {"slirp_start_time", startTimeOf(network.slirp).value_or(0)},
                                         {"rootless", spec.rootless},
                                         {"cgroup", spec.names.cgroup},
                                         {"cgroup_version", cgroups.version},
