@@ -5,8 +5,9 @@
 // does it, kept in a file of the home for its removal.
 //
 // net.ipv4.ip_forward is switched on if it was off. That is remembered where other machines see it:
-// by an empty chain of that name in the table. A machine that starts while another one holds such a
-// chain takes over the memory, and only the last one to leave switches forwarding off again.
+// by an empty chain of that name in the table, or as the comment of the iptables rule. A machine
+// that starts while another one holds such a mark takes over the memory, and only the last one to
+// leave switches forwarding off again.
 #include "wsl-bridge/machine/sandbox/nat.h"
 
 #include <sstream>
@@ -41,8 +42,9 @@ Result<> done(Result<std::string> output)
 
 bool rulesetSaysWeSwitchedForwarding()
 {
-    auto chains = tool("nft", {"list", "chains"});
-    return chains && chains->find(kWasOff) != std::string::npos;
+    auto rules = tool("nft", {"list", "chains"});
+    if (!rules) rules = tool("iptables", {"-w", "-t", "nat", "-S", "POSTROUTING"});
+    return rules && rules->find(kWasOff) != std::string::npos;
 }
 
 bool forwardingIsOff()
@@ -50,16 +52,20 @@ bool forwardingIsOff()
     return readText(kForward).starts_with("0");
 }
 
+// Holds the comment of the rule and the subnet.
 std::filesystem::path iptablesRecord(const Spec& spec)
 {
-    return spec.home.runDir() / "iptables-subnet";
+    return spec.home.runDir() / "iptables-rule";
 }
 
 std::vector<std::string> masqueradeRule(const char* action, const Spec& spec,
-                                        const std::string& subnet)
+                                        const std::string& record)
 {
-    return {"-w",   "-t", "nat", action,          "POSTROUTING", "-s",
-            subnet, "!",  "-o",  spec.names.link, "-j",          "MASQUERADE"};
+    std::istringstream words(record);
+    std::string comment, subnet;
+    words >> comment >> subnet;
+    return {"-w", "-t",   "nat", action, "POSTROUTING",   "-m", "comment",   "--comment", comment,
+            "-s", subnet, "!",   "-o",   spec.names.link, "-j", "MASQUERADE"};
 }
 
 Result<> addRules(const Spec& spec)
@@ -81,9 +87,10 @@ Result<> addRules(const Spec& spec)
         weSwitchIt ? fmt::format("chain {} {{ }}", kWasOff) : "");
     auto added = tool("nft", {"-f", "-"}, rules);
     if (!added) {
-        TRY_VOID(writeText(iptablesRecord(spec), spec.subnet.text()));
+        auto record = fmt::format("{} {}", weSwitchIt ? kWasOff : "slipway", spec.subnet.text());
+        TRY_VOID(writeText(iptablesRecord(spec), record));
         TRY_VOID(giveToFolderOwner(iptablesRecord(spec)));
-        auto fallback = tool("iptables", masqueradeRule("-A", spec, spec.subnet.text()));
+        auto fallback = tool("iptables", masqueradeRule("-A", spec, record));
         if (!fallback) return done(std::move(added));
     }
     return weSwitchIt ? writeText(kForward, "1") : Result<>{};
@@ -113,10 +120,10 @@ std::vector<std::string> disconnectNat(const Spec& spec)
     if (tool("nft", {"delete", "table", "ip", spec.names.nftTable})) {
         removed.push_back("nft table " + spec.names.nftTable);
     }
-    auto subnet = readText(iptablesRecord(spec));
-    if (!subnet.empty()) {
-        if (tool("iptables", masqueradeRule("-D", spec, subnet))) {
-            removed.push_back("iptables rule for " + subnet);
+    auto record = readText(iptablesRecord(spec));
+    if (!record.empty()) {
+        if (tool("iptables", masqueradeRule("-D", spec, record))) {
+            removed.push_back("iptables rule " + record);
         }
         std::filesystem::remove(iptablesRecord(spec));
     }
