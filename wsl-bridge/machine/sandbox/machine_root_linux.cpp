@@ -18,7 +18,6 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -32,9 +31,6 @@ namespace fs = std::filesystem;
 
 constexpr const char* kHostShare = "mnt/host";
 constexpr const char* kFuseNode = "fuse";
-constexpr unsigned kFuseMinor = 229;  // Documentation/admin-guide/devices.txt, with major 10.
-constexpr unsigned kMiscMajor = 10;
-constexpr unsigned kTunMinor = 200;
 
 const std::vector<std::string> kNodes = {"null",    "zero", "full", "random",
                                          "urandom", "tty",  "fuse", "net/tun"};
@@ -89,7 +85,8 @@ Result<> makeNode(const fs::path& node, const struct stat& like)
 }
 
 // A node that the host has. In a container the host's /dev may lack fuse and tun though the kernel
-// has them; root makes them here, as far as the container's device rules allow their use.
+// has them; root makes them here where the container's device rules let it, and else goes without:
+// files = fuse has been refused before, and slirp4netns opens its own.
 Result<> addNode(const Spec& spec, const fs::path& dev, const std::string& name)
 {
     struct stat info {};
@@ -103,12 +100,13 @@ Result<> addNode(const Spec& spec, const fs::path& dev, const std::string& name)
     if (there) return makeNode(dev / name, info);
     info.st_mode = S_IFCHR | 0666;
     if (name == kFuseNode)
-        info.st_rdev = makedev(kMiscMajor, kFuseMinor);
+        info.st_rdev = kFuseDevice;
     else if (name == "net/tun")
-        info.st_rdev = makedev(kMiscMajor, kTunMinor);
+        info.st_rdev = kTunDevice;
     else
         return {};
-    return makeNode(dev / name, info);
+    (void)makeNode(dev / name, info);
+    return {};
 }
 
 Result<> linkTo(const fs::path& target, const fs::path& link)

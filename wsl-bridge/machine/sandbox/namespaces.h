@@ -44,7 +44,8 @@ Result<NewProcess> cloneInto(std::uint64_t flags, const std::optional<UserMap>& 
 // The same to its end, as our own child: only a user namespace, for files that belong to sub-ids.
 Result<> runAsMappedRoot(const std::optional<UserMap>& map, const std::function<Result<>()>& body);
 
-// Whether these can be made: does it, in a child that ends at once.
-Result<> tryNamespaces(std::uint64_t flags);
+// Whether these can be made, and `body` succeeds in them: does it, in a child of ours that ends
+// with it.
+Result<> tryNamespaces(std::uint64_t flags, const std::function<Result<>()>& body);
 
 }  // namespace slipway

@@ -91,6 +91,17 @@ Result<NewProcess> cloneWith(std::uint64_t flags, int exitSignal, const std::opt
     return process;
 }
 
+Result<> outcomeOf(const NewProcess& process)
+{
+    TRY(auto message, process.line.receive());
+    int status = 0;
+    ::waitpid(process.pid, &status, 0);
+    if (!message.empty()) return tl::unexpected<Error>(errorFrom(message));
+    if (status != 0)
+        return fail(Code::Internal, "a child in namespaces of its own ended unexpectedly");
+    return {};
+}
+
 }  // namespace
 
 Error errorFrom(const std::string& message)
@@ -131,21 +142,14 @@ Result<> runAsMappedRoot(const std::optional<UserMap>& map, const std::function<
 {
     if (!map) return body();
     TRY(auto process, cloneWith(0, SIGCHLD, map, [&body](const Line&) { return body(); }));
-    TRY(auto message, process.line.receive());
-    int status = 0;
-    ::waitpid(process.pid, &status, 0);
-    if (!message.empty()) return tl::unexpected<Error>(errorFrom(message));
-    if (status != 0)
-        return fail(Code::Internal, "the child in the user namespace ended unexpectedly");
-    return {};
+    return outcomeOf(process);
 }
 
-Result<> tryNamespaces(std::uint64_t flags)
+Result<> tryNamespaces(std::uint64_t flags, const std::function<Result<>()>& body)
 {
     TRY(auto process,
-        cloneWith(flags, SIGCHLD, std::nullopt, [](const Line&) { return Result<>{}; }));
-    ::waitpid(process.pid, nullptr, 0);
-    return {};
+        cloneWith(flags, SIGCHLD, std::nullopt, [&body](const Line&) { return body(); }));
+    return outcomeOf(process);
 }
 
 }  // namespace slipway

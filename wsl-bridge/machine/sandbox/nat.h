@@ -12,6 +12,9 @@
 
 namespace slipway {
 
+// Whether connectByNat() could do it: does so, in a network namespace that ends with the call.
+Result<> tryNat();
+
 Result<> connectByNat(const Spec& spec, pid_t pid);
 
 // Takes all of it away again, and puts ip_forward back if a machine of ours had switched it on and

@@ -12,11 +12,14 @@
 
 #include <sstream>
 
+#include <linux/sched.h>
+
 #include <fmt/format.h>
 
 #include "shared/core/folder_owner.h"
 #include "shared/process/child.h"
 #include "wsl-bridge/machine/sandbox/mounts.h"
+#include "wsl-bridge/machine/sandbox/namespaces.h"
 
 namespace slipway {
 namespace {
@@ -97,6 +100,23 @@ Result<> addRules(const Spec& spec)
 }
 
 }  // namespace
+
+Result<> tryNat()
+{
+    return tryNamespaces(CLONE_NEWNET, []() -> Result<> {
+        TRY_VOID(
+            done(tool("ip", {"link", "add", "host", "type", "veth", "peer", "name", "machine"})));
+        auto added = tool("nft", {"-f", "-"},
+                          "table ip slipway {\n"
+                          " chain postrouting {\n"
+                          "  type nat hook postrouting priority srcnat; masquerade\n"
+                          " }\n"
+                          "}\n");
+        if (added || tool("iptables", {"-w", "-t", "nat", "-A", "POSTROUTING", "-j", "MASQUERADE"}))
+            return {};
+        return done(std::move(added));
+    });
+}
 
 Result<> connectByNat(const Spec& spec, pid_t pid)
 {

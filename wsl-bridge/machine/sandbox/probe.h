@@ -1,4 +1,4 @@
-// What this host offers a sandbox: facts that quickstart, status and the tests decide by.
+// What this host offers a sandbox: facts that a start and the tests decide by.
 #pragma once
 
 #include <filesystem>
@@ -16,15 +16,19 @@ struct Fact {
     std::string remedy;
 };
 
-// Changes nothing. By name:
-//   root          runs as root
-//   namespaces    the namespaces of a sandbox can be made (as an ordinary user: in a user
-//   namespace) cgroups       groups can be made, so limits and pause work fuse          files =
-//   fuse works overlay       the home's file system carries an overlay; without it an image or
-//   memory is used nat           iproute2, and nftables or iptables, are there subids /etc/subuid
-//   and /etc/subgid have a range for this user newuidmap     uidmap is installed slirp4netns   it
-//   is installed, and /dev/net/tun is open to this user
+// Leaves nothing changed. By name:
+//   root         runs as root
+//   namespaces   those of a sandbox can be made (as an ordinary user: in a user namespace)
+//   cgroups      groups can be made, so limits and pause work
+//   fuse         files = fuse works
+//   overlay      the home's file system carries an overlay; without it an image or memory is used
+//   nat          iproute2 makes a veth, and nftables or iptables takes the rules
+//   subids       /etc/subuid and /etc/subgid have a range for this user
+//   newuidmap    uidmap is installed
+//   slirp4netns  it is installed, and /dev/net/tun is open to this user
 std::vector<Fact> probe(const Spec& spec);
 Fact fuseFact(bool rootless);  // The one of that name.
+
+Fact fuseFact(bool rootless);
 
 }  // namespace slipway

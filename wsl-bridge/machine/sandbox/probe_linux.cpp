@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <linux/sched.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -13,8 +14,10 @@
 
 #include "shared/process/child.h"
 #include "wsl-bridge/machine/sandbox/cgroups.h"
+#include "wsl-bridge/machine/sandbox/machine_root.h"
 #include "wsl-bridge/machine/sandbox/mounts.h"
 #include "wsl-bridge/machine/sandbox/namespaces.h"
+#include "wsl-bridge/machine/sandbox/nat.h"
 
 namespace slipway {
 namespace {
@@ -45,7 +48,7 @@ Fact namespacesFact(bool rootless)
 {
     auto flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC |
                  CLONE_NEWCGROUP | (rootless ? CLONE_NEWUSER : 0);
-    auto tried = tryNamespaces(static_cast<std::uint64_t>(flags));
+    auto tried = tryNamespaces(static_cast<std::uint64_t>(flags), [] { return Result<>{}; });
     return fromResult("namespaces", tried,
                       "run Slipway where namespaces may be made: not in a plain "
                       "container");
@@ -93,7 +96,8 @@ Fact natFact(bool rootless)
     if (!isInstalled("nft") && !isInstalled("iptables")) {
         return {"nat", false, "neither nft nor iptables is in PATH", "apt-get install nftables"};
     }
-    return yes("nat");
+    return fromResult("nat", tryNat(),
+                      "as root: modprobe -a veth nf_tables nft_chain_nat nft_masq");
 }
 
 Fact subIdsFact()
@@ -120,22 +124,32 @@ Fact slirpFact()
             "as root: chmod 666 /dev/net/tun"};
 }
 
+// Whether root may make a node of its own and open it: tried in a file system that nobody else
+// sees.
+bool mayMakeFuseNode()
+{
+    auto scratch = newMount({"tmpfs", {}});
+    if (!scratch || ::mknodat(scratch->get(), "fuse", S_IFCHR | 0600, kFuseDevice) < 0)
+        return false;
+    return Descriptor(::openat(scratch->get(), "fuse", O_RDWR | O_CLOEXEC)).get() >= 0;
+}
+
 }  // namespace
 
 Fact fuseFact(bool rootless)
 {
-    if (readText("/proc/filesystems").find("\tfuse\n") == std::string::npos) {
-        return {"fuse", false, "the kernel has no FUSE",
-                "modprobe fuse, or stay with files = direct"};
-    }
+    if (readText("/proc/filesystems").find("\tfuse\n") == std::string::npos)
+        return {"fuse", false, "the kernel has no FUSE", "as root: modprobe fuse"};
     Descriptor node(::open("/dev/fuse", O_RDWR | O_CLOEXEC));
     if (node) return yes("fuse");
     int errnoValue = errno;
-    if (errnoValue == ENOENT && !rootless) return yes("fuse");  // The machine makes its own node.
+    bool absent = errnoValue == ENOENT;
+    if (absent && !rootless && mayMakeFuseNode()) return yes("fuse");
+    bool denied = rootless && !absent;
     return {"fuse", false, fmt::format("/dev/fuse: {}", std::strerror(errnoValue)),
-            errnoValue == ENOENT
-                ? "as root: mknod /dev/fuse c 10 229; for a container: --device /dev/fuse"
-                : "as root: chmod 666 /dev/fuse"};
+            denied ? "as root: chmod 666 /dev/fuse"
+                   : "as root: mknod -m 666 /dev/fuse c 10 229; in a container: start it with "
+                     "--device /dev/fuse"};
 }
 
 std::vector<Fact> probe(const Spec& spec)

@@ -27,6 +27,7 @@
 #include "wsl-bridge/machine/sandbox/machine_root.h"
 #include "wsl-bridge/machine/sandbox/namespaces.h"
 #include "wsl-bridge/machine/sandbox/network.h"
+#include "wsl-bridge/machine/sandbox/probe.h"
 
 namespace slipway {
 namespace {
@@ -77,6 +78,17 @@ void loadModules()
     if (auto loaded = outputOf(modprobe, kModprobeTimeout); !loaded) {
         log::debug("sandbox: {}", loaded.error().message);
     }
+}
+
+Result<> checkFuse(const Spec& spec)
+{
+    if (!spec.fuse) return {};
+    auto fact = fuseFact(spec.rootless);
+    if (fact.holds) return {};
+    return fail(
+        Code::FailedPrecondition,
+        fmt::format("files = fuse can't work here: {}; {}, or set \"files\": \"direct\" in {}",
+                    fact.reason, fact.remedy, spec.home.settingsFile().string()));
 }
 
 Result<> checkRoot(const Spec& spec)
@@ -281,6 +293,7 @@ Result<std::string> startSandbox(Spec spec)
     } else {
         loadModules();
     }
+    TRY_VOID(checkFuse(spec));
     TRY(spec.storage, prepareStorage(spec, notes));
     auto hierarchies = cgroupHierarchies(mountsOfThisProcess());
     TRY(auto cgroups, makeCgroups(spec, notes));
