@@ -11,7 +11,8 @@
 
 namespace slipway {
 
-// Accepts until it is destroyed; the socket file is removed then.
+// Accepts until it is destroyed; the socket file is removed then. While the process has no
+// descriptor left, whoever knocks waits.
 class UnixAcceptor {
 public:
     using Accepted = std::function<void(Descriptor)>;
@@ -24,12 +25,15 @@ public:
 
 private:
     UnixAcceptor(Loop& loop, std::filesystem::path path, Descriptor socket, Accepted accepted);
+    void watch();
     void accept();
 
     std::filesystem::path m_path;
     Descriptor m_socket;
     Accepted m_accepted;
     UvHandle<uv_poll_t> m_poll;
+    Timer m_pause;
+    bool m_failing = false;  // Told in the log already.
 };
 
 }  // namespace slipway

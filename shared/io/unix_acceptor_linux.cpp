@@ -15,6 +15,11 @@
 #include "shared/io/uv_stream.h"
 
 namespace slipway {
+namespace {
+
+constexpr std::chrono::milliseconds kPause{200};
+
+}  // namespace
 
 Result<std::unique_ptr<UnixAcceptor>> UnixAcceptor::listen(Loop& loop, std::filesystem::path path,
                                                            int mode, Accepted accepted)
@@ -37,14 +42,21 @@ Result<std::unique_ptr<UnixAcceptor>> UnixAcceptor::listen(Loop& loop, std::file
         new UnixAcceptor(loop, std::move(path), std::move(socket), std::move(accepted)));
 }
 
-UnixAcceptor::UnixAcceptor(Loop& loop, std::filesystem::path path, Descriptor socket, Accepted accepted)
+UnixAcceptor::UnixAcceptor(Loop& loop, std::filesystem::path path, Descriptor socket,
+                           Accepted accepted)
     : m_path(std::move(path)),
       m_socket(std::move(socket)),
       m_accepted(std::move(accepted)),
-      m_poll(new uv_poll_t{})
+      m_poll(new uv_poll_t{}),
+      m_pause(loop)
 {
     CHECK(uv_poll_init(loop.uv(), m_poll.get(), m_socket.get()) == 0);
     m_poll->data = this;
+    watch();
+}
+
+void UnixAcceptor::watch()
+{
     uv_poll_start(m_poll.get(), UV_READABLE, [](uv_poll_t* handle, int, int) {
         if (handle->data) static_cast<UnixAcceptor*>(handle->data)->accept();
     });
@@ -61,9 +73,17 @@ UnixAcceptor::~UnixAcceptor()
 void UnixAcceptor::accept()
 {
     Descriptor client(::accept4(m_socket.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (client) return m_accepted(std::move(client));
-    if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
-        log::warn("accept on {}: {}", m_path.string(), std::strerror(errno));
+    if (client) {
+        m_failing = false;
+        return m_accepted(std::move(client));
+    }
+    if (errno == EAGAIN || errno == ECONNABORTED || errno == EINTR) return;
+    // The connection stays in the queue, so that the poll would report it again at once, for ever.
+    if (!std::exchange(m_failing, true))
+        log::warn("accept on {}: {}; tried again every {} ms", m_path.string(),
+                  std::strerror(errno), kPause.count());
+    uv_poll_stop(m_poll.get());
+    m_pause.after(kPause, [this] { watch(); });
 }
 
 }  // namespace slipway
