@@ -203,18 +203,33 @@ public:
 private:
     void startAgent()
     {
-        int ends[2];
-        if (::pipe2(ends, O_CLOEXEC) < 0) return sayErrno("pipe");
-        bool given = ::write(ends[1], m_token, kTokenBytes) == kTokenBytes;
-        m_agent = given ? ::fork() : -1;
+        m_agent = forkAgent();
         m_started = Clock::now();
-        if (m_agent == 0) becomeAgent(ends[0]);
+        if (m_agent >= 0) return;
+        sayErrno("start the agent");
+        startAgentLater();
+    }
+
+    // The agent's pid, or -1 and errno.
+    pid_t forkAgent()
+    {
+        int ends[2];
+        if (::pipe2(ends, O_CLOEXEC) < 0) return -1;
+        bool given = ::write(ends[1], m_token, kTokenBytes) == kTokenBytes;
+        pid_t agent = given ? ::fork() : -1;
+        if (agent == 0) becomeAgent(ends[0]);
+        int failure = errno;
         ::close(ends[0]);
         ::close(ends[1]);
-        if (m_agent < 0) {
-            sayErrno("start the agent");
-            m_due = Clock::now() + m_pause;
-        }
+        errno = failure;
+        return agent;
+    }
+
+    void startAgentLater()
+    {
+        say("it is started again in %d ms", static_cast<int>(m_pause.count()));
+        m_due = Clock::now() + m_pause;
+        m_pause = std::min<std::chrono::milliseconds>(m_pause * 2, kLongestPause);
     }
 
     [[noreturn]] void becomeAgent(int token)
@@ -288,9 +303,7 @@ private:
             say("the agent ended with exit code %d", WEXITSTATUS(status));
         else
             say("the agent was ended by signal %d", WTERMSIG(status));
-        say("it is started again in %d ms", static_cast<int>(m_pause.count()));
-        m_due = Clock::now() + m_pause;
-        m_pause = std::min<std::chrono::milliseconds>(m_pause * 2, kLongestPause);
+        startAgentLater();
     }
 
     void endAll()
