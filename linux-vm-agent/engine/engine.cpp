@@ -73,6 +73,7 @@ void Engine::begin()
             m_loop.post([known = std::move(known), nat = probeNat()]() mutable { known(nat); });
         });
     m_configuration = storedConfiguration();
+    m_refusedKeys = storedRefusedKeys();
     if (m_configuration && m_dockerd.adopt()) {
         std::ifstream given(kDaemonJsonFile);
         m_daemonJson.text.assign(std::istreambuf_iterator<char>(given), {});
@@ -102,8 +103,6 @@ Result<> Engine::configure(const v1::ConfigureRequest& request)
         return fail(Code::Unavailable,
                     fmt::format("write {}: no room on the machine's /run", kConfigurationFile));
     m_configuration = request;
-    m_ignoreUsersKeys = false;
-    m_usersKeysNote.reset();
     applyConfiguration();
     return {};
 }
@@ -169,25 +168,34 @@ void Engine::healthChanged()
     m_changed();
 }
 
+bool Engine::usersKeysHold() const
+{
+    const std::string& users = m_configuration->daemon_json();
+    return !users.empty() && !(m_refusedKeys && m_refusedKeys->daemonJson == users);
+}
+
 // dockerd refuses to start with a key it does not know: then it runs without the user's keys.
 void Engine::checkUsersKeys()
 {
-    bool hasKeys = !m_configuration->daemon_json().empty() && !m_ignoreUsersKeys;
-    if (!hasKeys || m_validation) return;
+    if (!usersKeysHold() || m_validation) return;
     Command command;
     command.program = "/usr/sbin/dockerd";
     command.args = {"--validate", "--config-file", kDaemonJsonFile};
-    m_validation = startRun(m_loop, command, kValidationLimit, [this](Result<Output> output) {
+    auto validated = [this, users = m_configuration->daemon_json()](Result<Output> output) {
         m_validation.reset();
         if (!output || output->exitCode == 0) return;
-        std::string reason = output->err.substr(0, output->err.find('\n'));
-        m_ignoreUsersKeys = true;
-        m_usersKeysNote = EngineNote{
-            fmt::format("the engine refuses daemon.json and runs with its defaults: {}", reason),
-            "correct daemon.json, then run `slipway restart`"};
-        log::warn("engine: {}", m_usersKeysNote->text);
-        m_changed();
-    });
+        usersKeysRefused({users, output->err.substr(0, output->err.find('\n'))});
+    };
+    m_validation = startRun(m_loop, command, kValidationLimit, std::move(validated));
+}
+
+void Engine::usersKeysRefused(RefusedKeys refused)
+{
+    log::warn("engine: dockerd refuses daemon.json and is started without: {}", refused.reason);
+    m_refusedKeys = std::move(refused);
+    if (auto stored = store(*m_refusedKeys); !stored)
+        log::warn("engine: {}", stored.error().message);
+    m_changed();
 }
 
 void Engine::setLiveRestore(bool enabled, Done done)
@@ -265,10 +273,8 @@ v1::EngineReport Engine::report() const
         report.set_api_version(m_health.facts().apiVersion);
         report.set_storage_driver(m_health.facts().storageDriver);
     } else if (!m_dockerd.pid() && !m_dockerd.lastEnd().empty()) {
-        std::string why = m_goodSinceStart ? "" : lastStartFailure();
         report.set_condition(v1::EngineReport::CONDITION_FAILED);
-        report.set_reason(fmt::format("dockerd: {}; it is started again",
-                                      why.empty() ? m_dockerd.lastEnd() : why));
+        report.set_reason(failure());
     } else if (!m_health.trouble().empty()) {
         report.set_condition(v1::EngineReport::CONDITION_FAILED);
         report.set_reason("dockerd does not answer: " + m_health.trouble());
@@ -283,8 +289,21 @@ v1::EngineReport Engine::report() const
         added->set_remedy(note.remedy);
     };
     for (const EngineNote& note : m_daemonJson.notes) add(note);
-    if (m_usersKeysNote) add(*m_usersKeysNote);
+    if (m_configuration && !m_configuration->daemon_json().empty() && !usersKeysHold())
+        add({"the engine refuses daemon.json and runs with its defaults: " + m_refusedKeys->reason,
+             "correct daemon.json, then run `slipway restart`"});
     return report;
+}
+
+std::string Engine::failure() const
+{
+    std::string why = m_goodSinceStart ? "" : lastStartFailure();
+    if (why.empty()) return fmt::format("dockerd: {}; it is started again", m_dockerd.lastEnd());
+    return fmt::format("dockerd: {}; it is started again{}", why,
+                       usersKeysHold()
+                           ? "; if a key of daemon.json is to blame, correct it, then run "
+                             "`slipway restart`"
+                           : "");
 }
 
 }  // namespace slipway

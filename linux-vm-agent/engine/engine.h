@@ -16,6 +16,7 @@
 #include "linux-vm-agent/engine/daemon_json.h"
 #include "linux-vm-agent/engine/engine_health.h"
 #include "linux-vm-agent/engine/nat.h"
+#include "linux-vm-agent/engine/refused_keys.h"
 #include "shared/io/loop.h"
 #include "shared/io/uv_stream.h"
 #include "shared/process/child.h"
@@ -55,7 +56,10 @@ private:
     void dockerdChanged();
     void healthChanged();
     void maybeStartDockerd();
+    bool usersKeysHold() const;  // There are some, and dockerd has not refused them.
     void checkUsersKeys();
+    void usersKeysRefused(RefusedKeys refused);
+    std::string failure() const;
     Result<Command> containerdCommand() const;
     Result<Command> dockerdCommand();
     DaemonJson daemonJsonNow(bool liveRestore) const;
@@ -69,8 +73,7 @@ private:
     std::thread m_natProbe;
     std::optional<Nat> m_nat;
     std::optional<v1::ConfigureRequest> m_configuration;
-    bool m_ignoreUsersKeys = false;
-    std::optional<EngineNote> m_usersKeysNote;
+    std::optional<RefusedKeys> m_refusedKeys;
     DaemonJson m_daemonJson;    // What dockerd was given last.
     bool m_liveRestore = true;  // In m_daemonJson.
     bool m_containerdAnswers = false;

@@ -88,7 +88,7 @@ DaemonJson Engine::daemonJsonNow(bool liveRestore) const
     needs.hostGateway = defaultGateway();
     needs.hostSubnets = {m_configuration->host_subnets().begin(),
                          m_configuration->host_subnets().end()};
-    return daemonJson(m_ignoreUsersKeys ? "" : m_configuration->daemon_json(), needs);
+    return daemonJson(usersKeysHold() ? m_configuration->daemon_json() : "", needs);
 }
 
 Result<> Engine::writeDaemonJson(bool liveRestore)

@@ -6,6 +6,7 @@ namespace slipway {
 inline constexpr const char* kRunDir = "/run/slipway";  // On a tmpfs: empty when the machine begins.
 inline constexpr const char* kEngineBinDir = "/run/slipway/bin";
 inline constexpr const char* kDaemonJsonFile = "/run/slipway/daemon.json";
+inline constexpr const char* kRefusedKeysFile = "/run/slipway/refused-keys";  // See RefusedKeys.
 inline constexpr const char* kContainerdConfigFile = "/run/slipway/containerd.toml";
 inline constexpr const char* kConfigurationFile = "/run/slipway/configuration";  // ConfigureRequest.
 inline constexpr const char* kEngineLogFile = "/var/log/slipway/engine.log";
