@@ -1,90 +1,99 @@
 #!/usr/bin/env python3
 """What an idle Slipway costs: memory and wake-ups of bridge and agent, some minutes after a load.
 
-The load: 100 containers one after the other, and 2,000 requests to /_ping. Memory is the proportional set
-size (smaps_rollup), wake-ups are the context switches of all threads per second, read from /proc from
-outside. Needs root and what tests/run prepares.
+The load: 100 containers with a folder and a port one after the other, and 2,000 requests to /_ping.
+Memory is the proportional set size (smaps_rollup), wake-ups are the context switches of all threads per
+second, read from /proc from outside. Needs root and what tests/run prepares.
 """
-import argparse
-import os
-import shutil
+import json
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
-from start_time import ROOT, Slipway, ping  # noqa: E402
+from bench import Verdict, first_value, own_slipway, parser, ping
+
+PSS_MB = {"slipway-bridge": 25, "slipway-agent": 20}
+SWITCHES_PER_SECOND = 10
 
 
-def status_value(path, key):
-    for line in path.read_text().splitlines():
-        if line.startswith(key + ":"):
-            return int(line.split()[1])
-    return 0
-
-
-def switches(pid):
-    total = 0
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        total += status_value(task / "status", "voluntary_ctxt_switches")
-        total += status_value(task / "status", "nonvoluntary_ctxt_switches")
-    return total
-
-
-def pss_mb(pid):
-    return status_value(Path(f"/proc/{pid}/smaps_rollup"), "Pss") / 1024
-
-
-def find(name, home):
-    """The process of this home: the bridge has it in its environment, the agent in its mounts' sources."""
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            if (entry / "comm").read_text().strip() != name:
-                continue
-            if str(home).encode() in (entry / "environ").read_bytes() or \
-                    str(home) in (entry / "mountinfo").read_text():
-                return int(entry.name)
-        except OSError:
-            continue
-    sys.exit(f"{name} does not run")
-
-
-def load(slipway):
-    docker = [str(ROOT / "build/cli/bin/docker"), "-H", f"unix://{slipway.home}/docker.sock"]
+def load(slipway, containers, pings):
     tar = subprocess.run(["tar", "-C", "/bin", "-c", "busybox"], capture_output=True, check=True).stdout
-    subprocess.run([*docker, "import", "-", "box"], input=tar, check=True, stdout=subprocess.DEVNULL)
-    for _ in range(100):
-        subprocess.run([*docker, "run", "--rm", "-v", "/tmp:/t", "box", "/busybox", "true"], check=True)
-    for _ in range(2000):
-        assert ping(slipway.home / "docker.sock")
+    slipway.docker("import", "-", "box", input=tar)
+    for _ in range(containers):
+        slipway.docker("run", "--rm", "-v", "/tmp:/t", "-p", "127.0.0.1::80", "box", "/busybox", "true")
+    for _ in range(pings):
+        if not ping(slipway.home / "docker.sock"):
+            sys.exit("no answer to /_ping")
+
+
+def descendants(pid):
+    found = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in map(int, (task / "children").read_text().split()):
+            found += [child, *descendants(child)]
+    return found
+
+
+def pids_of(name, home):
+    """The bridge has its home in its environment; what is the agent's descends from the machine's init."""
+    if name == "slipway-agent":
+        among = descendants(json.loads((home / "run/machine.json").read_text())["pid"])
+    else:
+        among = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    ours = f"SLIPWAY_HOME={home}\0".encode()
+    found = []
+    for pid in among:
+        try:
+            if Path(f"/proc/{pid}/comm").read_text().strip() == name and (
+                    name == "slipway-agent" or ours in Path(f"/proc/{pid}/environ").read_bytes()):
+                found.append(pid)
+        except OSError:
+            pass  # It has just ended.
+    return found or sys.exit(f"{name} does not run")
+
+
+def switches_by_thread(pids):
+    counts = {}
+    for pid in pids:
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            try:
+                counts[task] = sum(int(first_value(task / "status", kind + "voluntary_ctxt_switches"))
+                                   for kind in ("", "non"))
+            except OSError:
+                pass  # It has just ended.
+    return counts
+
+
+def pss_mb(pids):
+    return sum(int(first_value(f"/proc/{pid}/smaps_rollup", "Pss:").split()[0]) for pid in pids) / 1024
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=5, help="to wait after the load")
-    parser.add_argument("--seconds", type=int, default=60, help="to count wake-ups for")
-    parser.add_argument("--bin", type=Path, default=ROOT / "build/release/bin")
-    options = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="slwb-", dir="/tmp"))
-    slipway = Slipway(folder / "home", options.bin)
-    try:
+    parsing = parser(__doc__)
+    parsing.add_argument("--minutes", type=float, default=5, help="to wait after the load")
+    parsing.add_argument("--seconds", type=int, default=60, help="to count wake-ups for")
+    parsing.add_argument("--containers", type=int, default=100, help="of the load")
+    parsing.add_argument("--pings", type=int, default=2000, help="of the load")
+    options = parsing.parse_args()
+    verdict = Verdict()
+    with own_slipway(options.bin) as slipway:
         slipway.start()
-        load(slipway)
+        load(slipway, options.containers, options.pings)
         time.sleep(options.minutes * 60)
-        pids = {name: find(name, slipway.home) for name in ("slipway-bridge", "slipway-agent")}
-        before = {name: switches(pid) for name, pid in pids.items()}
+        processes = {name: pids_of(name, slipway.home) for name in PSS_MB}
+        before = {name: switches_by_thread(pids) for name, pids in processes.items()}
         time.sleep(options.seconds)
-        for name, pid in pids.items():
-            rate = (switches(pid) - before[name]) / options.seconds
-            print(f"{name}: {pss_mb(pid):.1f} MB PSS, {rate:.1f} context switches/s")
-    finally:
-        subprocess.run([slipway.command, "uninstall", "--yes"], env=slipway.environment, capture_output=True)
-        shutil.rmtree(folder, ignore_errors=True)
+        for name, pids in processes.items():
+            after = switches_by_thread(pids)
+            rate = sum(count - before[name].get(task, 0) for task, count in after.items()) / options.seconds
+            memory = pss_mb(pids)
+            verdict.add(f"{name}, memory (PSS), engine idle", f"{memory:.1f} MB", f"{PSS_MB[name]} MB",
+                        memory <= PSS_MB[name])
+            verdict.add(f"{name}, context switches, idle", f"{rate:.1f} a second",
+                        f"{SWITCHES_PER_SECOND} a second", rate <= SWITCHES_PER_SECOND)
+    return verdict.tell()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,25 +1,22 @@
 #!/usr/bin/env python3
 """How long a start takes: `slipway start` to a good /_ping through the endpoint, against bare dockerd.
 
-Both start from the same root file system on data folders of the same kind, in turns, so that whatever
-else the machine does meets both. Bare dockerd runs in namespaces made by unshare(1), with nothing of
-Slipway's. Needs root and what tests/run prepares. Prints each pair, the medians and their difference.
+Both start from the same root file system, on data folders side by side, in turns, so that whatever else
+the machine does meets both; which goes first changes with every pair. Bare dockerd runs in namespaces
+made by unshare(1), with nothing of Slipway's, and is stopped as gently as Slipway stops its own. Needs
+root and what tests/run prepares.
 """
-import argparse
-import http.client
-import os
-import shutil
 import signal
-import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-LIMIT_SECONDS = 60
+from bench import ROOTFS, Verdict, own_slipway, parser, until_pinged
+
+START_OVER_SECONDS = 1.0
+STOP_SECONDS = 2.0
 
 BARE = """
 set -e
@@ -41,112 +38,82 @@ exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin dockerd -H unix:///run/bare/docke
 """
 
 
-class UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("localhost", timeout=5)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
-
-
-def ping(path):
-    try:
-        connection = UnixConnection(str(path))
-        connection.request("GET", "/_ping")
-        return connection.getresponse().read() == b"OK"
-    except OSError:
-        return False
-
-
-def until_pinged(path):
-    end = time.monotonic() + LIMIT_SECONDS
-    while not ping(path):
-        if time.monotonic() > end:
-            sys.exit(f"no answer on {path} after {LIMIT_SECONDS} s")
-        time.sleep(0.005)
-
-
 class Bare:
     FOLDERS = ("data", "containerd", "run", "mount", "upper", "work")
 
     def __init__(self, folder):
         self.folder = folder
+        self.process = None
         for name in self.FOLDERS:
             (folder / name).mkdir(parents=True)
 
     def start(self):
-        script = BARE.format(root=ROOT / "build/rootfs/root", **{
-            name: self.folder / name for name in self.FOLDERS})
+        script = BARE.format(root=ROOTFS, **{name: self.folder / name for name in self.FOLDERS})
         begun = time.monotonic()
         self.process = subprocess.Popen(
             ["unshare", "-m", "-p", "-n", "-f", "--kill-child=KILL", "--propagation", "private",
-             "sh", "-c", script], stdin=subprocess.DEVNULL)
+             "sh", "-c", script], stdin=subprocess.DEVNULL, start_new_session=True)
         until_pinged(self.folder / "run/docker.sock")
         return time.monotonic() - begun
 
     def stop(self):
-        self.process.send_signal(signal.SIGKILL)
+        pid = self.process.pid
+        for dockerd in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            subprocess.run(["kill", "-TERM", dockerd], check=True)
         self.process.wait()
-        (self.folder / "run/docker.sock").unlink()
+        self.process = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
 
 
-class Slipway:
-    def __init__(self, folder, binaries):
-        self.home = folder
-        self.command = str(binaries / "slipway")
-        self.environment = {**os.environ, "SLIPWAY_HOME": str(folder),
-                            "DOCKER_CONFIG": str(folder / "docker"),
-                            "SLIPWAY_ROOTFS": str(ROOT / "build/rootfs/root")}
+def measure(slipway, bare, pairs):
+    """Seconds of each pair: bare dockerd's start, Slipway's start, Slipway's stop."""
+    times = []
+    for count in range(pairs + 1):
+        def bare_turn():
+            took = bare.start()
+            bare.stop()
+            return took
 
-    def run(self, *words):
-        done = subprocess.run([self.command, *words], env=self.environment, capture_output=True, text=True)
-        if done.returncode:
-            sys.exit(f"slipway {' '.join(words)}: {done.stdout}{done.stderr}")
+        def slipway_turn():
+            return slipway.start(), slipway.stop()
 
-    def start(self):
-        begun = time.monotonic()
-        self.run("start")
-        until_pinged(self.home / "docker.sock")
-        return time.monotonic() - begun
-
-    def stop(self):
-        begun = time.monotonic()
-        self.run("stop")
-        return time.monotonic() - begun
+        if count % 2:
+            took_bare, (start, stop) = bare_turn(), slipway_turn()
+        else:
+            (start, stop), took_bare = slipway_turn(), bare_turn()
+        if count == 0:
+            continue  # Both make their data folders the first time.
+        times.append((took_bare, start, stop))
+        print(f"pair {count:2}: dockerd {took_bare:.2f} s, slipway start {start:.2f} s, stop {stop:.2f} s",
+              flush=True)
+    return times
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pairs", type=int, default=10)
-    parser.add_argument("--bin", type=Path, default=ROOT / "build/release/bin")
-    options = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="slwb-", dir="/tmp"))
-    bare, slipway = Bare(folder / "bare"), Slipway(folder / "home", options.bin)
-    starts, bares, stops = [], [], []
-    try:
-        for count in range(options.pairs + 1):
-            took_bare = bare.start()
-            bare.stop()
-            took = slipway.start()
-            stopped = slipway.stop()
-            if count == 0:
-                continue  # Both make their data folders the first time.
-            bares.append(took_bare)
-            starts.append(took)
-            stops.append(stopped)
-            print(f"pair {count:2}: dockerd {took_bare:.2f} s, slipway start {took:.2f} s, stop {stopped:.2f} s",
-                  flush=True)
-    finally:
-        subprocess.run([slipway.command, "uninstall", "--yes"], env=slipway.environment, capture_output=True)
-        shutil.rmtree(folder, ignore_errors=True)
+    parsing = parser(__doc__)
+    parsing.add_argument("--pairs", type=int, default=10)
+    options = parsing.parse_args()
+    verdict = Verdict()
+    with own_slipway(options.bin) as slipway, Bare(slipway.home.parent / "bare") as bare:
+        times = measure(slipway, bare, options.pairs)
+    bares, starts, stops = zip(*times)
     bare_median, start_median = statistics.median(bares), statistics.median(starts)
-    print(f"median: dockerd {bare_median:.2f} s, slipway start {start_median:.2f} s "
-          f"(+{start_median - bare_median:.2f} s, {start_median / bare_median:.2f} times), "
-          f"stop {statistics.median(stops):.2f} s, slowest stop {max(stops):.2f} s")
+    over = start_median - bare_median
+    verdict.add("`slipway start` to a running engine, warm",
+                f"{start_median:.2f} s; bare dockerd {bare_median:.2f} s: {over:.2f} s over",
+                f"{START_OVER_SECONDS} s over", over <= START_OVER_SECONDS)
+    verdict.add("`slipway stop`, no containers",
+                f"{statistics.median(stops):.2f} s, at most {max(stops):.2f} s",
+                f"{STOP_SECONDS} s", max(stops) <= STOP_SECONDS)
+    return verdict.tell()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
