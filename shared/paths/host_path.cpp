@@ -20,12 +20,6 @@ std::string tidy(std::string_view path)
     return plain;
 }
 
-bool canBePartOfAName(char c)
-{
-    return std::isalnum(static_cast<unsigned char>(c)) || c == '/' || c == '.' || c == '_' ||
-           c == '-';
-}
-
 }  // namespace
 
 PathOwner ownerOf(std::string_view path, const std::filesystem::path& endpointSocket)
@@ -46,22 +40,33 @@ PathOwner ownerOf(std::string_view path, const std::filesystem::path& endpointSo
                                                                   : PathOwner::Host;
 }
 
-std::string withHostPaths(std::string_view message)
+bool canBePartOfAName(char c)
 {
+    return std::isalnum(static_cast<unsigned char>(c)) || c == '/' || c == '.' || c == '_' ||
+           c == '-';
+}
+
+std::string withHostPaths(
+    std::string_view message,
+    const std::function<std::optional<KnownPath>(std::string_view rest)>& known)
+{
+    auto pathAt = [&](std::string_view rest) -> std::optional<KnownPath> {
+        auto found = known ? known(rest) : std::nullopt;
+        if (found || !rest.starts_with(kHostFilesInMachine)) return found;
+        std::size_t length = kHostFilesInMachine.size();
+        while (length < rest.size() && canBePartOfAName(rest[length])) ++length;
+        auto host = toHostPath(rest.substr(0, length));
+        return host ? std::optional(KnownPath{length, *host}) : std::nullopt;
+    };
     std::string text;
     for (std::size_t at = 0; at < message.size();) {
-        std::string_view rest = message.substr(at);
-        bool begins = at == 0 || !canBePartOfAName(message[at - 1]);
-        if (begins && rest.starts_with(kHostFilesInMachine)) {
-            std::size_t length = kHostFilesInMachine.size();
-            while (length < rest.size() && canBePartOfAName(rest[length])) ++length;
-            if (auto host = toHostPath(rest.substr(0, length))) {
-                text += *host;
-                at += length;
-                continue;
-            }
-        }
-        text += message[at++];
+        bool begins = message[at] == '/' && (at == 0 || !canBePartOfAName(message[at - 1]));
+        auto found = begins ? pathAt(message.substr(at)) : std::nullopt;
+        if (found)
+            text += found->shown;
+        else
+            text += message[at];
+        at += found ? found->length : 1;
     }
     return text;
 }

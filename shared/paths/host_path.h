@@ -1,7 +1,9 @@
 // Host paths and machine paths: whose a bind's source is, and what it is called on the other side.
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -29,7 +31,18 @@ std::string toMachinePath(const std::filesystem::path& canonical);
 // None if the path is not one of the host's.
 std::optional<std::string> toHostPath(std::string_view machinePath);
 
-// A message for a person, with the machine's names of host paths replaced by the host's.
-std::string withHostPaths(std::string_view message);
+// Letters, digits and what else tells a longer name from the end of one.
+bool canBePartOfAName(char c);
+
+struct KnownPath {
+    std::size_t length = 0;  // Of the text that it takes the place of.
+    std::string shown;
+};
+
+// A message for a person, with the machine's names of host paths replaced by the host's. `known` is
+// asked first wherever a path may begin; it may be empty.
+std::string withHostPaths(
+    std::string_view message,
+    const std::function<std::optional<KnownPath>(std::string_view rest)>& known = nullptr);
 
 }  // namespace slipway

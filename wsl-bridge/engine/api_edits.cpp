@@ -1,17 +1,23 @@
 #include "wsl-bridge/engine/api_edits.h"
 
 #include "shared/core/log.h"
-#include "shared/paths/host_path.h"
 #include "wsl-bridge/engine/answer_paths.h"
-#include "wsl-bridge/engine/create_request.h"
 #include "wsl-bridge/engine/json_text.h"
 #include "wsl-bridge/engine/port_conflict.h"
+#include "wsl-bridge/engine/request_paths.h"
 
 namespace slipway {
 
 ApiEdits::ApiEdits(ProxyContext& context, const http::RequestHead& head)
-    : m_context(context), m_call(apiCallOf(head.method, head.target))
+    : m_context(context),
+      m_call(apiCallOf(head.method, head.target)),
+      m_named(nameIn(head.method, head.target))
 {
+}
+
+bool ApiEdits::holdsRequest() const
+{
+    return namesBinds(m_call);
 }
 
 void ApiEdits::prepare(std::string body, Prepared prepared)
@@ -19,11 +25,11 @@ void ApiEdits::prepare(std::string body, Prepared prepared)
     m_prepared = std::move(prepared);
     m_body = std::move(body);
     const ProxyOptions& options = m_context.options;
-    if (m_call == ApiCall::ContainerCreate) {
-        auto request = editCreate(m_body, options.endpointSocket,
-                                  [&](const std::string& spelled, Missing missing) {
-                                      return findHostFolder(spelled, missing, options.user);
-                                  });
+    if (namesBinds(m_call)) {
+        auto request = editRequest(m_call, m_body, options.endpointSocket,
+                                   [&](const std::string& spelled, Missing missing) {
+                                       return findHostFolder(spelled, missing, options.user);
+                                   });
         if (!request) return m_prepared(tl::unexpected(request.error()));
         m_body = std::move(request->body);
         m_binds = std::move(request->binds);
@@ -42,12 +48,29 @@ void ApiEdits::prepare(std::string body, Prepared prepared)
 
 void ApiEdits::grantNext(std::size_t index)
 {
-    if (index == m_hostPaths.size() || !m_context.options.grant)
-        return m_prepared(std::move(m_body));
+    if (!m_context.options.grant) index = m_hostPaths.size();
+    // What is not there (Missing::Leave) can't be granted: dockerd says so when it looks for it.
+    std::error_code failed;
+    while (index < m_hostPaths.size() && !std::filesystem::exists(m_hostPaths[index], failed))
+        ++index;
+    if (index == m_hostPaths.size()) return granted();
     m_context.options.grant(m_hostPaths[index], m_alive.wrap([this, index](Result<> granted) {
         if (!granted) return m_prepared(tl::unexpected(granted.error()));
         grantNext(index + 1);
     }));
+}
+
+// The answer to an update does not say which service it was, and its path may hold a name.
+void ApiEdits::granted()
+{
+    bool asks = m_call == ApiCall::ServiceUpdate && !m_binds.empty() && isPlainName(m_named);
+    if (!asks || !m_context.engine.dialer) return m_prepared(std::move(m_body));
+    m_question = EngineClient(m_context.loop, *m_context.engine.dialer)
+                     .get("/services/" + m_named, [this](Result<std::string> service) {
+                         auto json = service ? JsonText::scan(*service) : std::nullopt;
+                         if (json) m_serviceId = json->stringIn(json->root(), "ID");
+                         m_prepared(std::move(m_body));
+                     });
 }
 
 bool ApiEdits::holdsAnswer(const http::ResponseHead& answer) const
@@ -55,33 +78,45 @@ bool ApiEdits::holdsAnswer(const http::ResponseHead& answer) const
     if (answer.find("Content-Encoding")) return false;
     auto type = answer.find("Content-Type");
     if (!type || !type->starts_with("application/json")) return false;
-    if (answer.status >= 400) return true;
-    return m_call == ApiCall::ContainerCreate || m_call == ApiCall::ContainerInspect ||
-           m_call == ApiCall::ContainerList;
+    return answer.status >= 400 || namesBinds(m_call) || showsBinds(m_call);
 }
 
 std::string ApiEdits::editAnswer(const http::ResponseHead& answer, std::string body)
 {
     if (answer.status >= 400)
-        return withMessage(body, [this](const std::string& message) {
-            std::string shown = withHostPaths(message);
-            if (!m_context.containerOnPort) return shown;
-            return withPortHolder(std::move(shown), m_context.containerOnPort);
-        });
-    if (m_call == ApiCall::ContainerInspect)
-        return withHostPathsOfContainer(body, m_context.records);
-    if (m_call == ApiCall::ContainerList) return withHostPathsOfContainers(body, m_context.records);
-    if (m_call == ApiCall::ContainerCreate) remember(body);
-    return body;
+        return withMessage(body,
+                           [this](const std::string& message) { return shownMessage(message); });
+    if (!m_binds.empty()) remember(body);
+    return showsBinds(m_call) ? withHostPaths(m_call, body, m_context.records) : body;
 }
 
-void ApiEdits::remember(const std::string& createAnswer)
+std::string ApiEdits::shownMessage(const std::string& message) const
 {
-    if (m_binds.empty()) return;
-    auto json = JsonText::scan(createAnswer);
-    auto value = json ? json->member(json->root(), "Id") : std::nullopt;
-    auto id = value ? json->string(*value) : std::nullopt;
-    auto kept = m_context.records.put(id.value_or(""), m_binds);
+    std::string shown = m_context.records.shownIn(message, m_binds);
+    if (!m_context.containerOnPort) return shown;
+    return withPortHolder(std::move(shown), m_context.containerOnPort);
+}
+
+void ApiEdits::remember(const std::string& answer)
+{
+    auto json = JsonText::scan(answer);
+    if (!json) return;
+    Records& records = m_context.records;
+    std::string id = json->stringIn(json->root(), "Id");
+    Result<> kept;
+    switch (m_call) {
+        case ApiCall::ServiceCreate:
+            kept = records.services.put(id, m_binds);
+            break;
+        case ApiCall::ServiceUpdate:
+            kept = records.services.put(m_serviceId, m_binds);
+            break;
+        case ApiCall::VolumeCreate:
+            kept = records.volumes.put(json->stringIn(json->root(), "Name"), m_binds);
+            break;
+        default:
+            kept = records.containers.put(id, m_binds);
+    }
     if (!kept) log::warn("endpoint: keep the spelling of bind paths: {}", kept.error().message);
 }
 
@@ -90,6 +125,8 @@ void ApiEdits::answered(const http::ResponseHead& answer)
     bool good = answer.status < 300;
     bool changes = m_call == ApiCall::ContainerChange || m_call == ApiCall::ContainerCreate;
     if (changes && good && m_context.containersChanged) m_context.containersChanged();
+    bool removes = m_call == ApiCall::ServiceRemove || m_call == ApiCall::VolumeRemove;
+    if (removes && good && m_context.bindsRemoved) m_context.bindsRemoved();
     // After a failed init as well: the engine may be in a swarm or not, and only it knows.
     bool swarm = m_call == ApiCall::SwarmEnter || m_call == ApiCall::SwarmLeave;
     if (swarm && m_context.swarmChanged) m_context.swarmChanged();

@@ -9,6 +9,7 @@
 #include "shared/http/head.h"
 #include "shared/io/loop.h"
 #include "wsl-bridge/engine/api_call.h"
+#include "wsl-bridge/engine/engine_client.h"
 #include "wsl-bridge/engine/proxy_context.h"
 
 namespace slipway {
@@ -16,12 +17,12 @@ namespace slipway {
 // One request and its answer. Destroying it silences it.
 class ApiEdits {
 public:
-    // Larger bodies of containers/create are refused, larger answers relayed as they are.
+    // Larger bodies that name binds are refused, larger answers relayed as they are.
     static constexpr std::size_t kMaxHeldBytes = 16u << 20;
 
     ApiEdits(ProxyContext& context, const http::RequestHead& head);
 
-    bool holdsRequest() const { return m_call == ApiCall::ContainerCreate; }
+    bool holdsRequest() const;
 
     // Before the request goes on: `body` is what was held. Gives the body for the engine, or the
     // refusal.
@@ -35,14 +36,19 @@ public:
 
 private:
     void grantNext(std::size_t index);
-    void remember(const std::string& createAnswer);
+    void granted();
+    void remember(const std::string& answer);
+    std::string shownMessage(const std::string& message) const;
 
     ProxyContext& m_context;
     ApiCall m_call;
+    std::string m_named;  // In the request's path.
     Prepared m_prepared;
     std::string m_body;
     std::vector<BindRecord> m_binds;
     std::vector<std::filesystem::path> m_hostPaths;
+    std::string m_serviceId;  // Of the service that is being updated.
+    EngineQuestionPtr m_question;
     Alive m_alive;
 };
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cctype>
 #include <fstream>
-#include <iterator>
 #include <system_error>
 
 #include <fmt/format.h>
@@ -11,6 +10,7 @@
 #include "shared/core/folder_owner.h"
 #include "shared/core/log.h"
 #include "shared/json/json.h"
+#include "wsl-bridge/engine/bind_spec.h"
 
 namespace slipway {
 namespace {
@@ -20,25 +20,32 @@ namespace fs = std::filesystem;
 Result<std::vector<BindRecord>> readFile(const fs::path& file)
 {
     std::ifstream in(file, std::ios::binary);
-    std::string text((std::istreambuf_iterator<char>(in)), {});
+    std::string text(std::istreambuf_iterator<char>(in), {});
     TRY(auto json, parseJson(text, file.string()));
     auto malformed = [&] {
         return fail(Code::DataLoss, file.string() + ": not a record of binds");
     };
-    if (!json.is_object()) return malformed();
+    if (!json.is_array()) return malformed();
     std::vector<BindRecord> binds;
-    for (const auto& [destination, spelled] : json.as_object()) {
-        if (!spelled.is_string()) return malformed();
-        binds.push_back({std::string(destination), std::string(spelled.as_string())});
+    for (const auto& bind : json.as_array()) {
+        if (!bind.is_array() || bind.as_array().size() != 3) return malformed();
+        const auto& texts = bind.as_array();
+        if (!std::all_of(texts.begin(), texts.end(), [](const auto& v) { return v.is_string(); }))
+            return malformed();
+        auto at = [&](std::size_t i) { return std::string(texts[i].as_string()); };
+        binds.push_back({at(0), at(1), at(2)});
     }
     return binds;
 }
 
-Result<> replaceFile(const fs::path& file, const std::string& text)
+Result<> replaceFile(const fs::path& file, const std::vector<BindRecord>& binds)
 {
+    boost::json::array json;
+    for (const BindRecord& bind : binds)
+        json.push_back(boost::json::array{bind.destination, bind.machine, bind.spelled});
     fs::path fresh = file.parent_path() / (file.filename().string() + ".new");
     std::ofstream out(fresh, std::ios::binary | std::ios::trunc);
-    out << text;
+    out << boost::json::serialize(json);
     out.close();
     if (!out) return fail(Code::Unavailable, fmt::format("write {}", fresh.string()));
     TRY_VOID(giveToFolderOwner(fresh));
@@ -50,7 +57,37 @@ Result<> replaceFile(const fs::path& file, const std::string& text)
     return {};
 }
 
+bool same(const BindRecord& a, const BindRecord& b)
+{
+    return a.destination == b.destination && a.machine == b.machine;
+}
+
+std::optional<KnownPath> longer(std::optional<KnownPath> a, std::optional<KnownPath> b)
+{
+    return !a || (b && b->length > a->length) ? b : a;
+}
+
 }  // namespace
+
+bool isPlainName(std::string_view text)
+{
+    auto plain = [](char c) {
+        return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.' || c == '-';
+    };
+    return !text.empty() && text.front() != '.' && std::all_of(text.begin(), text.end(), plain);
+}
+
+std::optional<KnownPath> knownPathAt(const std::vector<BindRecord>& binds, std::string_view rest)
+{
+    std::optional<KnownPath> found;
+    for (const BindRecord& bind : binds) {
+        std::size_t length = bind.machine.size();
+        if (!rest.starts_with(bind.machine)) continue;
+        if (rest.size() > length && rest[length] != '/' && canBePartOfAName(rest[length])) continue;
+        found = longer(std::move(found), KnownPath{length, bind.spelled});
+    }
+    return found;
+}
 
 BindRecords::BindRecords(fs::path dir) : m_dir(std::move(dir))
 {
@@ -71,47 +108,84 @@ BindRecords::BindRecords(fs::path dir) : m_dir(std::move(dir))
     }
 }
 
-Result<> BindRecords::put(const std::string& containerId, const std::vector<BindRecord>& binds)
+Result<> BindRecords::put(const std::string& id, const std::vector<BindRecord>& binds)
 {
-    bool plain = std::all_of(containerId.begin(), containerId.end(),
-                             [](char c) { return std::isalnum(static_cast<unsigned char>(c)); });
-    if (containerId.empty() || !plain)
-        return fail(Code::InvalidArgument, fmt::format("\"{}\" is no container's id", containerId));
-    boost::json::object json;
-    for (const BindRecord& bind : binds) json[bind.destination] = bind.spelled;
-    m_entries[containerId] = {binds, ++m_clock};
+    if (!isPlainName(id)) return fail(Code::InvalidArgument, fmt::format("\"{}\" is no id", id));
+    Entry& entry = m_entries[id];
+    entry.put = ++m_clock;
+    for (const BindRecord& bind : binds) {
+        std::erase_if(entry.binds, [&](const BindRecord& old) { return same(old, bind); });
+        entry.binds.push_back(bind);
+    }
     std::error_code failed;
     fs::create_directories(m_dir, failed);
     if (failed)
         return fail(Code::Unavailable,
                     fmt::format("mkdir {}: {}", m_dir.string(), failed.message()));
     TRY_VOID(giveToFolderOwner(m_dir));
-    return replaceFile(fileOf(containerId), boost::json::serialize(json));
+    return replaceFile(fileOf(id), entry.binds);
 }
 
-std::optional<std::string> BindRecords::spelled(const std::string& containerId,
-                                                const std::string& destination) const
+std::optional<std::string> BindRecords::spelled(const std::string& id,
+                                                const std::string& destination,
+                                                const std::string& machine) const
 {
-    auto found = m_entries.find(containerId);
+    auto found = m_entries.find(id);
     if (found == m_entries.end()) return std::nullopt;
     for (const BindRecord& bind : found->second.binds)
-        if (bind.destination == destination) return bind.spelled;
+        if (bind.destination == destination && bind.machine == machine) return bind.spelled;
     return std::nullopt;
 }
 
-void BindRecords::keepOnly(const std::set<std::string>& containerIds, std::uint64_t moment)
+std::optional<KnownPath> BindRecords::knownPathAt(std::string_view rest) const
+{
+    std::optional<KnownPath> found;
+    for (const auto& [id, entry] : m_entries)
+        found = longer(std::move(found), slipway::knownPathAt(entry.binds, rest));
+    return found;
+}
+
+void BindRecords::keepOnly(const std::set<std::string>& ids, std::uint64_t moment)
 {
     std::erase_if(m_entries, [&](const auto& entry) {
-        if (entry.second.put > moment || containerIds.contains(entry.first)) return false;
+        if (entry.second.put > moment || ids.contains(entry.first)) return false;
         std::error_code ignored;  // A file that stays is read, and removed, the next time.
         fs::remove(fileOf(entry.first), ignored);
         return true;
     });
 }
 
-fs::path BindRecords::fileOf(const std::string& containerId) const
+fs::path BindRecords::fileOf(const std::string& id) const
 {
-    return m_dir / (containerId + ".json");
+    return m_dir / (id + ".json");
+}
+
+Records::Records(const fs::path& dir)
+    : containers(dir), services(dir / "services"), volumes(dir / "volumes")
+{
+}
+
+std::string Records::shown(const BindOwner& owner, std::string_view destination,
+                           const std::string& machine) const
+{
+    auto host = toHostPath(machine);
+    bool socket = machine == kDockerSocketInMachine;
+    if (!host && !socket) return machine;
+    std::string place = tidyDestination(destination);
+    if (auto own = containers.spelled(owner.container, place, machine)) return *own;
+    if (auto own = services.spelled(owner.service, place, machine)) return *own;
+    if (auto own = volumes.spelled(owner.volume, place, machine)) return *own;
+    return socket ? "/var/run/docker.sock" : *host;
+}
+
+std::string Records::shownIn(std::string_view message, const std::vector<BindRecord>& first) const
+{
+    return withHostPaths(message, [&](std::string_view rest) {
+        auto found = knownPathAt(first, rest);
+        for (const BindRecords* all : {&containers, &services, &volumes})
+            if (!found) found = all->knownPathAt(rest);
+        return found;
+    });
 }
 
 }  // namespace slipway

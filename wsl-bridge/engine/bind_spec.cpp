@@ -16,6 +16,16 @@ std::optional<BindSpec> parseBind(std::string_view text)
                     std::string(after.substr(end))};
 }
 
+bool isBind(std::string_view mountOptions)
+{
+    while (!mountOptions.empty()) {
+        std::string_view option = mountOptions.substr(0, mountOptions.find(','));
+        if (option == "bind" || option == "rbind") return true;
+        mountOptions.remove_prefix(std::min(option.size() + 1, mountOptions.size()));
+    }
+    return false;
+}
+
 std::string tidyDestination(std::string_view destination)
 {
     std::string tidy = std::filesystem::path(destination).lexically_normal().generic_string();

@@ -5,7 +5,6 @@
 
 #include "shared/core/log.h"
 #include "shared/json/json.h"
-#include "wsl-bridge/engine/answer_paths.h"
 #include "shared/paths/host_path.h"
 
 namespace slipway {
@@ -24,7 +23,7 @@ const json::value* find(const json::value& object, std::string_view name)
     return object.is_object() ? object.as_object().if_contains(name) : nullptr;
 }
 
-ContainerSeen toContainer(const json::value& listed, const BindRecords& records)
+ContainerSeen toContainer(const json::value& listed, const Records& records)
 {
     ContainerSeen container;
     boost::system::error_code failed;
@@ -46,12 +45,14 @@ ContainerSeen toContainer(const json::value& listed, const BindRecords& records)
             for (const char* name : {"IPAddress", "GlobalIPv6Address"})
                 if (auto address = text(network.value(), name); !address.empty())
                     container.addresses.push_back(address);
+    BindOwner owner{.container = container.id};
+    if (auto* labels = find(listed, "Labels")) owner.service = text(*labels, kServiceLabel);
     if (auto* mounts = find(listed, "Mounts"); mounts && mounts->is_array())
         for (const auto& mount : mounts->as_array()) {
             std::string source = text(mount, "Source");
             if (text(mount, "Type") != "bind" || !toHostPath(source)) continue;
             container.hostFolders.push_back(
-                shownSource(records, container.id, text(mount, "Destination"), source));
+                records.shown(owner, text(mount, "Destination"), source));
         }
     return container;
 }
@@ -64,8 +65,7 @@ bool same(const ContainerSeen& a, const ContainerSeen& b)
 
 }  // namespace
 
-Result<std::vector<ContainerSeen>> parseContainers(std::string_view listed,
-                                                   const BindRecords& records)
+Result<std::vector<ContainerSeen>> parseContainers(std::string_view listed, const Records& records)
 {
     TRY(auto value, parseJson(listed, "the engine's containers"));
     if (!value.is_array()) return fail(Code::DataLoss, "the engine's containers: not a list");
@@ -74,7 +74,7 @@ Result<std::vector<ContainerSeen>> parseContainers(std::string_view listed,
     return containers;
 }
 
-Containers::Containers(Loop& loop, BindRecords& records) : m_loop(loop), m_records(records) {}
+Containers::Containers(Loop& loop, Records& records) : m_loop(loop), m_records(records) {}
 
 void Containers::setDialer(Dialer* dialer)
 {
@@ -103,7 +103,7 @@ void Containers::ask()
         }));
         return;
     }
-    m_moment = m_records.now();
+    m_moment = m_records.containers.now();
     m_question = EngineClient(m_loop, *m_dialer)
                      .get("/containers/json?all=1",
                           [this](Result<std::string> answer) { answered(std::move(answer)); });
@@ -120,7 +120,7 @@ void Containers::answered(Result<std::string> answer)
     if (seen && asked) {
         std::set<std::string> ids;
         for (const ContainerSeen& container : *seen) ids.insert(container.id);
-        m_records.keepOnly(ids, m_moment);
+        m_records.containers.keepOnly(ids, m_moment);
     }
     if (differs) m_all = std::move(*seen);
     auto waiting = std::exchange(m_waiting, {});

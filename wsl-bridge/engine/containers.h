@@ -25,13 +25,12 @@ struct ContainerSeen {
 };
 
 // From the answer of containers/json?all=1.
-Result<std::vector<ContainerSeen>> parseContainers(std::string_view json,
-                                                   const BindRecords& records);
+Result<std::vector<ContainerSeen>> parseContainers(std::string_view json, const Records& records);
 
 // The list as last seen, and the means to see it anew.
 class Containers {
 public:
-    Containers(Loop& loop, BindRecords& records);
+    Containers(Loop& loop, Records& records);
 
     void setDialer(Dialer* dialer);  // Null: there is no engine, and so no container.
 
@@ -62,7 +61,7 @@ private:
     std::string nameNow(const std::string& address) const;
 
     Loop& m_loop;
-    BindRecords& m_records;
+    Records& m_records;
     Dialer* m_dialer = nullptr;
     EngineQuestionPtr m_question;
     std::uint64_t m_moment = 0;  // Of the question, as m_records counts.

@@ -1,5 +1,8 @@
 #include "wsl-bridge/engine/endpoint.h"
 
+#include <initializer_list>
+#include <set>
+
 #include "shared/core/log.h"
 #include "wsl-bridge/engine/json_text.h"
 
@@ -17,11 +20,23 @@ bool outOfSwarm(const std::string& info)
     return state && json->string(*state) == "inactive";
 }
 
+// What `records` keeps of things that a list, asked for at `moment`, does not have is forgotten.
+void keepListed(BindRecords& records, std::uint64_t moment, const std::string& answer,
+                std::initializer_list<std::string_view> list, std::string_view id)
+{
+    auto json = JsonText::scan(answer);
+    if (!json) return;
+    std::set<std::string> ids;
+    for (JsonSpan array : json->reach(json->root(), list))
+        for (JsonSpan thing : json->elements(array)) ids.insert(json->stringIn(thing, id));
+    records.keepOnly(ids, moment);
+}
+
 }  // namespace
 
 Endpoint::Endpoint(Loop& loop, ProxyOptions options)
     : m_loop(loop),
-      m_context{loop, options, BindRecords(options.recordsDir), {}, {}, {}, {}},
+      m_context{loop, options, Records(options.recordsDir), {}, {}, {}, {}, {}},
       m_containers(loop, m_context.records)
 {
     m_context.engine.reason = "stopped";
@@ -29,6 +44,7 @@ Endpoint::Endpoint(Loop& loop, ProxyOptions options)
     m_context.containerOnPort = [this](std::uint16_t port) {
         return m_containers.nameOnPort(port);
     };
+    m_context.bindsRemoved = [this] { forgetRemoved(); };
     m_context.swarmChanged = [this] { restoreAfterSwarm(); };
 }
 
@@ -47,6 +63,7 @@ void Endpoint::setEngine(EngineAvailability engine)
 {
     m_context.engine = std::move(engine);
     m_containers.setDialer(m_context.engine.dialer);
+    forgetRemoved();
     for (auto& proxy : m_proxies) proxy->engineChanged();
 }
 
@@ -65,16 +82,38 @@ void Endpoint::serve(StreamPtr client)
 
 void Endpoint::restoreAfterSwarm()
 {
-    if (!m_context.options.setLiveRestore || !m_context.engine.dialer) return;
+    if (!m_context.engine.dialer) return;
     m_swarmQuestion =
         EngineClient(m_loop, *m_context.engine.dialer)
             .get("/info", [this](Result<std::string> info) {
                 if (!info) return log::warn("endpoint: {}", info.error().message);
                 if (!outOfSwarm(*info)) return;
+                m_context.records.services.keepOnly({}, m_context.records.services.now());
+                if (!m_context.options.setLiveRestore) return;
                 m_context.options.setLiveRestore(true, [](Result<> set) {
                     if (!set)
                         log::warn("endpoint: live-restore after a swarm: {}", set.error().message);
                 });
+            });
+}
+
+// Containers are looked after by their own list.
+void Endpoint::forgetRemoved()
+{
+    m_volumesQuestion.reset();
+    m_servicesQuestion.reset();
+    if (!m_context.engine.dialer) return;
+    EngineClient client(m_loop, *m_context.engine.dialer);
+    auto& [containers, services, volumes] = m_context.records;
+    if (!volumes.empty())
+        m_volumesQuestion =
+            client.get("/volumes", [&volumes, moment = volumes.now()](Result<std::string> answer) {
+                if (answer) keepListed(volumes, moment, *answer, {"Volumes"}, "Name");
+            });
+    if (!services.empty())
+        m_servicesQuestion = client.get(
+            "/services", [&services, moment = services.now()](Result<std::string> answer) {
+                if (answer) keepListed(services, moment, *answer, {}, "ID");
             });
 }
 

@@ -34,11 +34,14 @@ public:
 private:
     Endpoint(Loop& loop, ProxyOptions options);
     void restoreAfterSwarm();
+    void forgetRemoved();
 
     Loop& m_loop;
     ProxyContext m_context;
     Containers m_containers;
     EngineQuestionPtr m_swarmQuestion;
+    EngineQuestionPtr m_volumesQuestion;
+    EngineQuestionPtr m_servicesQuestion;
     ListenerPtr m_listener;
     std::list<std::unique_ptr<HttpProxy>> m_proxies;
 };

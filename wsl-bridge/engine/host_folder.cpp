@@ -46,6 +46,11 @@ Result<fs::path> findHostFolder(const std::string& spelled, Missing missing, con
     FileAccessAs access(user);
     std::error_code failed;
     if (!fs::exists(spelled, failed) && !failed) {
+        if (missing == Missing::Leave) {
+            fs::path canonical = fs::weakly_canonical(spelled, failed);
+            if (failed) return refused(spelled, failed, user);
+            return canonical;
+        }
         if (missing == Missing::Refuse)
             return fail(Code::InvalidArgument,
                         fmt::format("invalid mount config for type \"bind\": bind source path does "

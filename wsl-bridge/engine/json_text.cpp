@@ -230,10 +230,41 @@ unsigned unescapeUnicode(std::string_view text, std::size_t& at)
     return 0xfffd;
 }
 
+// The length of the UTF-8 sequence that `text` begins with (Unicode, table 3-7); 0 if it is none.
+std::size_t utf8Length(std::string_view text)
+{
+    auto byte = [&](std::size_t i) {
+        return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u;
+    };
+    unsigned first = byte(0);
+    if (first < 0x80) return 1;
+    std::size_t length = first < 0xc2   ? 0
+                         : first < 0xe0 ? 2
+                         : first < 0xf0 ? 3
+                         : first < 0xf5 ? 4
+                                        : 0;
+    unsigned low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
+    unsigned high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
+    if (length == 0 || byte(1) < low || byte(1) > high) return 0;
+    for (std::size_t i = 2; i < length; ++i)
+        if (byte(i) < 0x80 || byte(i) > 0xbf) return 0;
+    return length;
+}
+
 std::string unescape(std::string_view text)
 {
     std::string plain;
     for (std::size_t at = 0; at < text.size(); ++at) {
+        std::size_t length = utf8Length(text.substr(at));
+        if (length == 0) {
+            appendUtf8(plain, 0xfffd);
+            continue;
+        }
+        if (length > 1) {
+            plain += text.substr(at, length);
+            at += length - 1;
+            continue;
+        }
         if (text[at] != '\\') {
             plain += text[at];
             continue;
@@ -264,11 +295,24 @@ std::string unescape(std::string_view text)
     return plain;
 }
 
-bool equalWithoutCase(std::string_view a, std::string_view b)
+// As encoding/json compares names: the only letters beyond ASCII that fold into it are the long s
+// and the Kelvin sign.
+std::string folded(std::string_view name)
 {
-    auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-    return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                      [&](char x, char y) { return lower(x) == lower(y); });
+    std::string plain;
+    for (std::size_t at = 0; at < name.size(); ++at) {
+        char c = name[at];
+        if (name.substr(at).starts_with("\xc5\xbf")) {
+            plain += 's';
+            at += 1;
+        } else if (name.substr(at).starts_with("\xe2\x84\xaa")) {
+            plain += 'k';
+            at += 2;
+        } else {
+            plain += c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+        }
+    }
+    return plain;
 }
 
 }  // namespace
@@ -300,8 +344,9 @@ void JsonText::forEachMember(JsonSpan object,
 std::vector<JsonSpan> JsonText::members(JsonSpan object, std::string_view name) const
 {
     std::vector<JsonSpan> found;
+    std::string wanted = folded(name);
     forEachMember(object, [&](JsonSpan key, JsonSpan value) {
-        if (equalWithoutCase(*string(key), name)) found.push_back(value);
+        if (folded(*string(key)) == wanted) found.push_back(value);
     });
     return found;
 }
@@ -309,8 +354,22 @@ std::vector<JsonSpan> JsonText::members(JsonSpan object, std::string_view name) 
 std::optional<JsonSpan> JsonText::member(JsonSpan object, std::string_view name) const
 {
     auto found = members(object, name);
+    std::erase_if(found, [&](JsonSpan value) { return at(value) == "null"; });
     if (found.empty()) return std::nullopt;
     return found.back();
+}
+
+std::vector<JsonSpan> JsonText::reach(JsonSpan object,
+                                      std::initializer_list<std::string_view> names) const
+{
+    std::vector<JsonSpan> found{object};
+    for (std::string_view name : names) {
+        std::vector<JsonSpan> below;
+        for (JsonSpan one : found)
+            for (JsonSpan member : members(one, name)) below.push_back(member);
+        found = std::move(below);
+    }
+    return found;
 }
 
 std::vector<JsonSpan> JsonText::elements(JsonSpan array) const
@@ -330,6 +389,12 @@ std::optional<std::string> JsonText::string(JsonSpan value) const
 {
     if (m_text[value.begin] != '"') return std::nullopt;
     return unescape(m_text.substr(value.begin + 1, value.end - value.begin - 2));
+}
+
+std::string JsonText::stringIn(JsonSpan object, std::string_view name) const
+{
+    auto value = member(object, name);
+    return (value ? string(*value) : std::nullopt).value_or("");
 }
 
 std::string toJsonString(std::string_view text)

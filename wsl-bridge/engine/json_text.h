@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -38,10 +39,16 @@ public:
     // them, in their order, as a name may occur twice. None if `object` is no object.
     std::vector<JsonSpan> members(JsonSpan object, std::string_view name) const;
     std::vector<JsonSpan> elements(JsonSpan array) const;  // None if it is no array.
-    // The one that a decoder is left with: the last.
+    // The one that Go's decoder is left with: the last that is not null.
     std::optional<JsonSpan> member(JsonSpan object, std::string_view name) const;
+    // members() of members(): all values that `names` lead to.
+    std::vector<JsonSpan> reach(JsonSpan object,
+                                std::initializer_list<std::string_view> names) const;
 
-    std::optional<std::string> string(JsonSpan value) const;  // Decoded; none if it is no string.
+    // Decoded as Go does, bytes that are no UTF-8 included; none if it is no string.
+    std::optional<std::string> string(JsonSpan value) const;
+    // member()'s; empty if it is no string.
+    std::string stringIn(JsonSpan object, std::string_view name) const;
     bool isTrue(JsonSpan value) const { return at(value) == "true"; }
 
 private:

@@ -19,7 +19,7 @@ struct ProxyOptions {
 
     User user;  // Whose the socket, and the folders that binds create, are.
     std::filesystem::path endpointSocket;
-    std::filesystem::path recordsDir;       // Keeps host paths as users spelled them.
+    std::filesystem::path recordsDir;       // Of the spellings of host paths.
     std::chrono::milliseconds wait{10000};  // For an engine that starts, or is being restarted.
 
     // Called for each host path before the container that binds it is created. May be empty.
@@ -32,9 +32,10 @@ struct ProxyOptions {
 struct ProxyContext {
     Loop& loop;
     ProxyOptions options;
-    BindRecords records;
+    Records records;
     EngineAvailability engine;
     std::function<void()> containersChanged;  // The engine answered a call that may change them.
+    std::function<void()> bindsRemoved;       // It removed services or volumes.
     std::function<void()> swarmChanged;
     // The running container that publishes a TCP port; an empty name if none is known.
     std::function<std::string(std::uint16_t)> containerOnPort;

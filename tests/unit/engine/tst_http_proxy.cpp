@@ -32,7 +32,7 @@ struct Bench {
     std::unique_ptr<HttpProxy> proxy;
     bool ended = false;
 
-    Bench() : context{loop, {}, BindRecords(dir.filePath("records").toStdString()), {}, {}, {}, {}}
+    Bench() : context{loop, {}, Records(dir.filePath("records").toStdString()), {}, {}, {}, {}, {}}
     {
         context.options.user = *invokingUser();
         context.options.endpointSocket = "/home/ann/.slipway/docker.sock";
@@ -422,11 +422,12 @@ private slots:
 
         QVERIFY(bench.client->send(get("/containers/json")));
         QVERIFY(bench.engineGets(get("/containers/json")));
-        QVERIFY(bench.engine().send(answer("200 OK", "[" + inspected("/mnt/host/other") + "]")));
+        QVERIFY(bench.engine().send(answer("200 OK", "[" + inspected("/mnt/host" + real) + "]")));
         QVERIFY(bench.until([&] { return bench.client->poll().got.ends_with("]"); }));
         QVERIFY(bench.client->got.ends_with("[" + inspected(folder) + "]"));
         BindRecords again(bench.dir.filePath("records").toStdString());
-        QCOMPARE(again.spelled("abc123", "/d"), std::optional<std::string>(folder));
+        QCOMPARE(again.spelled("abc123", "/d", "/mnt/host" + real),
+                 std::optional<std::string>(folder));
     }
 
     void showsHostPathsInErrors()

@@ -72,6 +72,7 @@ private slots:
         auto hostConfig = json->members(json->root(), "HostConfig").front();
         QCOMPARE(json->string(*json->member(hostConfig, "X")), std::optional<std::string>("last"));
         QVERIFY(!json->member(json->root(), "missing"));
+        QCOMPARE(json->reach(json->root(), {"HostConfig", "x"}).size(), std::size_t{2});
         QVERIFY(json->elements(json->root()).empty());
         QVERIFY(!json->string(json->root()));
     }
@@ -93,6 +94,12 @@ private slots:
                                                  "A");
         QTest::newRow("half at the end") << QByteArray("\"\\ud83d\"") << QByteArray("\xef\xbf\xbd");
         QTest::newRow("raw") << QByteArray("\"\xc3\xa9\"") << QByteArray("\xc3\xa9");
+        QTest::newRow("three bytes")
+            << QByteArray("\"\xe2\x82\xac/\"") << QByteArray("\xe2\x82\xac/");
+        QTest::newRow("no UTF-8") << QByteArray("\"a\xff/\xc3\"")
+                                  << QByteArray("a\xef\xbf\xbd/\xef\xbf\xbd");
+        QTest::newRow("overlong") << QByteArray("\"\xc0\xaf\"")
+                                  << QByteArray("\xef\xbf\xbd\xef\xbf\xbd");
     }
     void decodesStrings()
     {

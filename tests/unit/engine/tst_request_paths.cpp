@@ -1,10 +1,10 @@
-// containers/create: which strings change, into what, and what is refused.
+// Requests that name binds: which strings change, into what, and what is refused.
 #include <algorithm>
 
 #include <QtTest>
 
 #include "wsl-bridge/engine/api_call.h"
-#include "wsl-bridge/engine/create_request.h"
+#include "wsl-bridge/engine/request_paths.h"
 
 using namespace slipway;
 
@@ -20,23 +20,24 @@ struct FakeHost {
         if (spelled != "/gone") return spelled;
         if (missing == Missing::Refuse)
             return fail(Code::InvalidArgument, "does not exist: " + spelled);
-        created.push_back(spelled);
+        if (missing == Missing::Create) created.push_back(spelled);
         return spelled;
     }
 };
 
 // Tables are easier to read with ' for ".
-Result<CreateRequest> edit(std::string body, FakeHost& host)
+Result<EditedRequest> edit(std::string body, FakeHost& host,
+                           ApiCall call = ApiCall::ContainerCreate)
 {
     std::replace(body.begin(), body.end(), '\'', '"');
-    return editCreate(
-        body, "/home/ann/.slipway/docker.sock",
+    return editRequest(
+        call, body, "/home/ann/.slipway/docker.sock",
         [&](const std::string& spelled, Missing missing) { return host.find(spelled, missing); });
 }
 
 }  // namespace
 
-class TestCreateRequest : public QObject {
+class TestRequestPaths : public QObject {
     Q_OBJECT
 
 private slots:
@@ -82,7 +83,19 @@ private slots:
         row("null", "{'HostConfig':null}", "{'HostConfig':null}");
         row("elsewhere", "{'Labels':{'Binds':'/a:/b'},'Binds':['/a:/b']}",
             "{'Labels':{'Binds':'/a:/b'},'Binds':['/a:/b']}");
-        row("no JSON", "{'HostConfig':{'Binds':['/a:/b'}", "{'HostConfig':{'Binds':['/a:/b'}");
+        row("nothing", " \n", " \n");
+        row("null after a path",
+            "{'HostConfig':{'Mounts':[{'Type':'bind','Source':'/a','Source':null}]}}",
+            "{'HostConfig':{'Mounts':[{'Type':'bind','Source':'/mnt/host/a','Source':null}]}}");
+        row("letters that Go folds", "{'Ho\u017ftConfig':{'Bind\u017f':['/a:/b']}}",
+            "{'Ho\u017ftConfig':{'Bind\u017f':['/mnt/host/a:/b']}}");
+        row("a volume that is a bind",
+            "{'HostConfig':{'Mounts':[{'Type':'volume','Source':'v','VolumeOptions':{'"
+            "DriverConfig':{'Name':'local','Options':{'type':'none','o':'ro,bind','device':'/"
+            "link'}}}}]}}",
+            "{'HostConfig':{'Mounts':[{'Type':'volume','Source':'v','VolumeOptions':{'"
+            "DriverConfig':{'Name':'local','Options':{'type':'none','o':'ro,bind','device':'/mnt/"
+            "host/real/x'}}}}]}}");
     }
     void mapsSources()
     {
@@ -92,6 +105,80 @@ private slots:
         auto request = edit(before.toStdString(), host);
         QVERIFY(request.has_value());
         QCOMPARE(QString::fromStdString(request->body), after);
+    }
+
+    void mapsServices_data()
+    {
+        QTest::addColumn<int>("call");
+        QTest::newRow("create") << static_cast<int>(ApiCall::ServiceCreate);
+        QTest::newRow("update") << static_cast<int>(ApiCall::ServiceUpdate);
+    }
+    void mapsServices()
+    {
+        QFETCH(int, call);
+        FakeHost host;
+        std::string before =
+            "{'Name':'s','TaskTemplate':{'ContainerSpec':{'Mounts':[{'Type':'bind','Source':'%','"
+            "Target':'/d'},{'Type':'volume','Source':'/a'}]}},'Mounts':[{'Type':'bind','Source':'/"
+            "a'}]}";
+        auto with = [&](const std::string& source) {
+            std::string text = before;
+            std::replace(text.begin(), text.end(), '\'', '"');
+            return text.replace(text.find('%'), 1, source);
+        };
+        auto request = edit(with("/link"), host, static_cast<ApiCall>(call));
+        QCOMPARE(request->body, with("/mnt/host/real/x"));
+        QCOMPARE(request->binds.size(), std::size_t{1});
+        QCOMPARE(request->binds[0].destination, std::string("/d"));
+        QCOMPARE(request->binds[0].machine, std::string("/mnt/host/real/x"));
+        // dockerd says that it is missing when a task starts.
+        QCOMPARE(edit(with("/gone"), host, static_cast<ApiCall>(call))->body,
+                 with("/mnt/host/gone"));
+        QVERIFY(host.created.empty());
+    }
+
+    void mapsVolumes_data()
+    {
+        QTest::addColumn<QString>("options");
+        QTest::addColumn<bool>("mapped");
+        QTest::newRow("bind") << "'DriverOpts':{'type':'none','o':'bind','device':'%'}" << true;
+        QTest::newRow("rbind") << "'DriverOpts':{'device':'%','o':'rw,rbind'}" << true;
+        QTest::newRow("local") << "'Driver':'local','DriverOpts':{'o':'bind','device':'%'}" << true;
+        QTest::newRow("other driver")
+            << "'Driver':'x','DriverOpts':{'o':'bind','device':'%'}" << false;
+        QTest::newRow("no bind") << "'DriverOpts':{'type':'tmpfs','o':'bindings','device':'%'}"
+                                 << false;
+        QTest::newRow("elsewhere") << "'Labels':{'o':'bind','device':'%'}" << false;
+    }
+    void mapsVolumes()
+    {
+        QFETCH(QString, options);
+        QFETCH(bool, mapped);
+        QString text = "{'Name':'v'," + options.replace('\'', '"') + "}";
+        text.replace('\'', '"');
+        FakeHost host;
+        auto request =
+            edit(QString(text).replace("%", "/link").toStdString(), host, ApiCall::VolumeCreate);
+        QCOMPARE(QString::fromStdString(request->body),
+                 QString(text).replace("%", mapped ? "/mnt/host/real/x" : "/link"));
+        QCOMPARE(request->binds.size(), std::size_t{mapped ? 1u : 0u});
+    }
+
+    void refusesWhatIsNoJson_data()
+    {
+        QTest::addColumn<QString>("body");
+        QTest::newRow("cut") << "{'HostConfig':{'Binds':['/a:/b'}";
+        QTest::newRow("a bracket too many") << "{'HostConfig':{'Binds':['/a:/b']}}}";
+        QTest::newRow("two documents") << "{}{'HostConfig':{'Binds':['/a:/b']}}";
+        QTest::newRow("deep") << QString(20000, '[') + QString(20000, ']');
+    }
+    void refusesWhatIsNoJson()
+    {
+        QFETCH(QString, body);
+        FakeHost host;
+        auto request = edit(body.toStdString(), host);
+        QVERIFY(!request.has_value());
+        QCOMPARE(request.error().code, Code::InvalidArgument);
     }
 
     void notesWhatTheUserWrote()
@@ -160,6 +247,23 @@ private slots:
         row("POST", "/swarm/leave?force=1", ApiCall::SwarmLeave);
         row("GET", "/swarm", ApiCall::Other);
         row("OPTIONS", "*", ApiCall::Other);
+        row("POST", "/containers/a/b/start", ApiCall::Other);
+        row("POST", "/containers//start", ApiCall::Other);
+        row("POST", "/services/create", ApiCall::ServiceCreate);
+        row("POST", "/v1.45/services/abc/update?version=3", ApiCall::ServiceUpdate);
+        row("GET", "/v1.45/services?status=1", ApiCall::ServiceList);
+        row("GET", "/services/web", ApiCall::ServiceInspect);
+        row("GET", "/services/web/logs", ApiCall::Other);
+        row("DELETE", "/services/web", ApiCall::ServiceRemove);
+        row("GET", "/tasks", ApiCall::TaskList);
+        row("GET", "/tasks/abc", ApiCall::TaskInspect);
+        row("POST", "/volumes/create", ApiCall::VolumeCreate);
+        row("GET", "/volumes", ApiCall::VolumeList);
+        row("GET", "/volumes/create", ApiCall::VolumeInspect);
+        row("DELETE", "/volumes/v?force=1", ApiCall::VolumeRemove);
+        row("POST", "/volumes/prune", ApiCall::VolumeRemove);
+        row("GET", "/v1.45/system/df", ApiCall::SystemDf);
+        row("GET", "/vx/system/df", ApiCall::Other);
     }
     void knowsTheCalls()
     {
@@ -168,7 +272,15 @@ private slots:
         QFETCH(int, call);
         QCOMPARE(static_cast<int>(apiCallOf(method.toStdString(), target.toStdString())), call);
     }
+
+    void knowsWhatACallIsAbout()
+    {
+        QCOMPARE(nameIn("POST", "/v1.45/services/my%2Dweb/update?version=3"),
+                 std::string("my-web"));
+        QCOMPARE(nameIn("GET", "/containers/json"), std::string());
+        QCOMPARE(nameIn("GET", "/info"), std::string());
+    }
 };
 
-QTEST_APPLESS_MAIN(TestCreateRequest)
-#include "tst_create_request.moc"
+QTEST_APPLESS_MAIN(TestRequestPaths)
+#include "tst_request_paths.moc"
