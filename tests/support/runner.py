@@ -213,7 +213,10 @@ def run_program(program, environment, junit):
     if not os.access(command[0], os.X_OK) and not shutil.which(command[0]):
         return Outcome(failed=[(program.name, f"{command[0]} is not built: run without --no-build")]), ""
     with tempfile.TemporaryFile() as out:
-        process = subprocess.Popen(command, cwd=program.folder, env=environment | program.environment,
+        # Qt's own limit is on a function, but runs on over several on a busy machine, as its watching thread
+        # then misses that one has ended and the next begun.
+        limit = {"QTEST_FUNCTION_TIMEOUT": str(int(program.timeout * 1000))}
+        process = subprocess.Popen(command, cwd=program.folder, env=environment | program.environment | limit,
                                    stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
                                    start_new_session=True)
         try:
