@@ -194,12 +194,12 @@ def outcome_of_junit(file):
     return outcome
 
 
-def outcome_of_exit(program, status, output):
+def outcome_of_exit(program, status, ending, output):
     last = (output.strip().splitlines() or [""])[-1]
     if status == SKIPPED_EXIT:
         return Outcome(skipped=[(program.name, last)])
     if status:
-        return Outcome(failed=[(program.name, last)])
+        return Outcome(failed=[(program.name, f"{ending}: {last}".removesuffix(": "))])
     return Outcome(passed=1)
 
 
@@ -231,7 +231,7 @@ def run_program(program, environment, junit):
         output = out.read().decode(errors="replace")
 
     if not program.is_qt_test:
-        outcome = outcome_of_exit(program, status, output)
+        outcome = outcome_of_exit(program, status, ending, output)
     elif status >= 0 and file.exists():
         outcome = outcome_of_junit(file)
         if status != 0 and not outcome.failed:
