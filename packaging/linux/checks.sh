@@ -35,7 +35,7 @@ check_namespaces() {
             "in a container: start it with --privileged (gVisor can't run Slipway); else use a stock Debian kernel"
     else
         problem "this user may not make namespaces" \
-            "have root run: sysctl -w kernel.unprivileged_userns_clone=1   (or run the quickstart as root)"
+            "have root run: sysctl -w kernel.unprivileged_userns_clone=1 user.max_user_namespaces=15000   (or the quickstart)"
     fi
 }
 
@@ -51,17 +51,22 @@ check_subordinate_ids() {
 }
 
 # yes, or no with its reason: the file relay needs it, `files = direct` does not. A machine of root's makes
-# the node for itself if the kernel has the file system.
+# the node for itself where it may.
 check_fuse() {
-    if [ -r /dev/fuse ] && [ -w /dev/fuse ]; then
+    if [ -c /dev/fuse ] && { : <>/dev/fuse; } 2>/dev/null; then
         fuse=yes
-    elif is_root && grep -qw fuse /proc/filesystems; then
+    elif is_root && grep -qw fuse /proc/filesystems && fuse_node_can_be_made; then
         fuse=yes
-    elif [ -e /dev/fuse ]; then
+    elif [ -e /dev/fuse ] && ! is_root; then
         fuse="no: /dev/fuse is not for $(id -un); as root: chmod 666 /dev/fuse"
     else
-        fuse="no: no /dev/fuse; modprobe fuse, or start this container with --device /dev/fuse"
+        fuse="no: no /dev/fuse that may be used; modprobe fuse, or start this container with --device /dev/fuse"
     fi
+}
+
+# In a file system that is gone with the process.
+fuse_node_can_be_made() {
+    unshare --mount sh -c 'mount -t tmpfs none /mnt && mknod /mnt/fuse c 10 229 && : <>/mnt/fuse' 2>/dev/null
 }
 
 # Where NAT is missing, published ports still work; containers then have no way out.
@@ -69,7 +74,8 @@ check_nat() {
     if ! is_root; then
         nat="slirp4netns"
     elif command -v nft >/dev/null; then
-        if nft list tables >/dev/null 2>&1; then nat=nftables; else nat="none (no nftables in this kernel)"; fi
+        nat=nftables
+        nft list tables >/dev/null 2>&1 || nat="no NAT: no nftables in this kernel; as root: modprobe -a nf_tables nft_chain_nat nft_masq"
     elif grep -q nf_tables /proc/modules 2>/dev/null || [ -e /proc/sys/net/netfilter ]; then
         nat=nftables
     else
@@ -110,7 +116,7 @@ check_room() {
 # The apt archive, the way apt itself would reach it, proxies included. Only where something is missing.
 check_archive() {
     local uri suite probe
-    read -r uri suite < <(archive_sources "$(host_suite)" | awk '{print $3, $4; exit}') || true
+    read -r uri suite < <(archive_sources "$(host_suite)" 2>/dev/null | awk '{print $3, $4; exit}') || true
     if [ -z "${uri-}" ]; then
         problem "apt has no source of Debian's suite $(host_suite)" "add one to /etc/apt/sources.list.d"
         return
