@@ -22,13 +22,23 @@ packages_line() {
     printf 'apt-get update && apt-get install --no-install-recommends --no-remove %s\n' "$*"
 }
 
+# has_open PID FILE
+has_open() {
+    local fd
+    for fd in "/proc/$1/fd/"*; do
+        [ ! "$fd" -ef "$2" ] || return 0
+    done
+    return 1
+}
+
 # Who holds dpkg's or apt's lock, as "apt-get (pid 812)"; nothing if nobody does.
 packages_lock_holder() {
     local lock inode type pid rest
     for lock in /var/lib/dpkg/lock-frontend /var/lib/dpkg/lock /var/lib/apt/lists/lock; do
         inode=$(stat -c %i "$lock" 2>/dev/null) || continue
         while read -r _ type _ _ pid rest; do
-            if [ "$type" = POSIX ] && [[ $rest == *":$inode "* ]]; then
+            # Other file systems have the same inode numbers.
+            if [ "$type" = POSIX ] && [[ $rest == *":$inode "* ]] && has_open "$pid" "$lock"; then
                 printf '%s (pid %s)\n' "$(cat "/proc/$pid/comm" 2>/dev/null || echo another)" "$pid"
                 return
             fi

@@ -155,8 +155,13 @@ public:
     static QString lacks()
     {
         if (::geteuid() != 0) return "needs root to mount; run the tests as root";
-        if (::access("/dev/fuse", R_OK | W_OK) != 0)
+        if (!Descriptor(::open("/dev/fuse", O_RDWR | O_CLOEXEC)))
             return "needs /dev/fuse; modprobe fuse, or pass the device";
+        Command mount;
+        mount.program = "unshare";
+        mount.args = {"--mount", "true"};
+        if (!outputOf(mount, std::chrono::seconds(10)))
+            return "needs a mount namespace; in a container, start that container with --privileged";
         return {};
     }
 

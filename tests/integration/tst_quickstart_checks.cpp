@@ -192,6 +192,17 @@ private slots:
         QVERIFY2(all.contains("changed:\n"), all);
     }
 
+    void takesNoOtherFileForTheLock()
+    {
+        Output output = onFreshHost(
+            "for i in a b; do mkdir /mnt/$i; mount -t tmpfs x /mnt/$i; : >/mnt/$i/lock; done; "
+            "[ $(stat -c %i /mnt/a/lock) = $(stat -c %i /mnt/b/lock) ]; "
+            "mount --bind /mnt/a/lock /var/lib/dpkg/lock-frontend; hold_apt_lock /mnt/b/lock; "
+            ". packaging/linux/packages.sh",
+            "packages_lock_holder");
+        QCOMPARE(allOf(output), QByteArray("changed:\n"));
+    }
+
     void goesOnWithoutTheLocksHolder()
     {
         Output output = onFreshHost("hold_apt_lock; . packaging/linux/packages.sh",
