@@ -48,6 +48,8 @@ struct Command {
     Sink err;
 
     bool newSession = false;  // setsid: no terminal's hang-up or ^C reaches it.
+    bool diesWithUs =
+        false;  // It is killed when the thread that starts it ends, however that ends.
     std::vector<InheritedFd> fds;
     std::vector<std::filesystem::path> cgroups;  // Folders that it joins before the program begins.
 };
@@ -70,6 +72,9 @@ private:
     UvHandle<uv_poll_t> m_poll;
     std::function<void()> m_ended;
 };
+
+// In a child that was forked by `parent`: has the kernel kill it when that process ends.
+void dieWith(pid_t parent);
 
 // A child of ours. Destroying it leaves the process alone: it goes on, and is reaped by whoever
 // inherits it. So keep it, or be about to end.

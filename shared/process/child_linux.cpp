@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -60,6 +61,7 @@ struct Setup : bp::extend::handler {
     std::vector<int> cgroups;
     int workDir = -1;
     bool newSession = false;
+    pid_t diesWith = 0;
     std::vector<std::string> variables;
     std::vector<char*> environment;
     bool ownEnvironment = false;
@@ -95,6 +97,7 @@ struct Setup : bp::extend::handler {
         if (workDir >= 0 && ::fchdir(workDir) < 0) failed(Step::WorkDir);
         if (!passDescriptors()) failed(Step::Descriptors);
         resetSignals();
+        if (diesWith) dieWith(diesWith);
     }
 
     // First out of the way of every number asked for, then each to its number; all others are
@@ -207,6 +210,7 @@ Result<> prepare(const Command& command, Setup& setup)
             return failErrno(fmt::format("enter {}", command.workDir.string()), errno);
     }
     setup.newSession = command.newSession;
+    setup.diesWith = command.diesWithUs ? ::getpid() : 0;
     if (command.environment) {
         for (const auto& [key, value] : *command.environment) {
             setup.variables.push_back(key + "=" + value);
@@ -237,6 +241,12 @@ int reap(pid_t pid)
 }
 
 }  // namespace
+
+void dieWith(pid_t parent)
+{
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() != parent) ::_exit(127);  // It ended before the kernel knew.
+}
 
 bool isInstalled(const std::string& program) { return !bp::search_path(program).empty(); }
 

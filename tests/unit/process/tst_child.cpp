@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "shared/process/child.h"
+#include "shared/process/process_facts.h"
 
 using namespace slipway;
 using namespace std::chrono_literals;
@@ -256,6 +257,29 @@ private slots:
             tool.reset();
         }
         QCOMPARE(::waitpid(-1, nullptr, WNOHANG), -1);
+    }
+
+    // Whoever started it was killed: so is it, though nobody is left to do so.
+    void diesWithItsStarter()
+    {
+        int ends[2];
+        QCOMPARE(::pipe2(ends, O_CLOEXEC), 0);
+        pid_t starter = ::fork();
+        if (starter == 0) {
+            auto command = shell("exec sleep 100");
+            command.diesWithUs = true;
+            auto child = Child::start(command);
+            pid_t pid = child ? child->pid() : 0;
+            if (::write(ends[1], &pid, sizeof pid) != sizeof pid) ::_exit(1);
+            ::raise(SIGKILL);
+        }
+        pid_t pid = 0;
+        QCOMPARE(::read(ends[0], &pid, sizeof pid), ssize_t{sizeof pid});
+        QVERIFY(pid > 0);
+        QCOMPARE(::waitpid(starter, nullptr, 0), starter);
+        QTRY_VERIFY(!isRunning(pid));
+        ::close(ends[0]);
+        ::close(ends[1]);
     }
 
     void neverCallsBackBeforeItReturns()

@@ -12,6 +12,7 @@
 
 #include <fmt/format.h>
 
+#include "shared/process/child.h"
 #include "wsl-bridge/machine/sandbox/mounts.h"
 
 namespace slipway {
@@ -141,7 +142,11 @@ Result<NewProcess> cloneInto(std::uint64_t flags, const std::optional<UserMap>& 
 Result<> runAsMappedRoot(const std::optional<UserMap>& map, const std::function<Result<>()>& body)
 {
     if (!map) return body();
-    TRY(auto process, cloneWith(0, SIGCHLD, map, [&body](const Line&) { return body(); }));
+    auto inChild = [&body, parent = ::getpid()](const Line&) {
+        dieWith(parent);
+        return body();
+    };
+    TRY(auto process, cloneWith(0, SIGCHLD, map, inChild));
     return outcomeOf(process);
 }
 

@@ -50,6 +50,7 @@ Result<> untar(const Descriptor& archive, const fs::path& name, const fs::path& 
     if (extension == ".xz") tar.args.push_back("--xz");
     if (extension == ".gz" || extension == ".tgz") tar.args.push_back("--gzip");
     tar.input = archive.get();
+    tar.diesWithUs = true;
 
     Loop loop;
     std::optional<Result<Output>> ended;
