@@ -186,7 +186,10 @@ void AgentLink::call(
     one->request = request;
     one->context.set_deadline(std::chrono::system_clock::now() + limit);
     m_calls->add(&one->context);
-    auto deliver = m_alive.wrap([one, done = std::move(done)](const grpc::Status& status) {
+    unsigned number = ++m_lastCall;
+    m_unanswered[number] = [done](const Error& error) { done(tl::unexpected(error)); };
+    auto deliver = m_alive.wrap([this, number, one, done](const grpc::Status& status) {
+        if (!m_unanswered.erase(number)) return;
         if (!status.ok()) return done(tl::unexpected(fromStatus(status)));
         done(std::move(one->response));
     });
@@ -266,6 +269,7 @@ void AgentLink::watchPorts()
 void AgentLink::lose(const Error& error)
 {
     m_ports.reset();
+    for (auto& [number, answer] : std::exchange(m_unanswered, {})) answer(error);
     if (auto lost = std::exchange(m_listeners.lost, nullptr)) lost(error);
 }
 

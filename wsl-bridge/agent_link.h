@@ -1,12 +1,14 @@
 // The bridge's end of the control stream: gRPC to the agent, answered on the bridge's loop.
 //
-// Theory of operation. A link is made from one connected control stream and lasts as long as it does:
-// gRPC never re-dials a descriptor. gRPC's own threads call back; everything is posted to the loop, and
-// nothing is delivered once the link is destroyed. Its destructor cancels what is under way and waits for
-// gRPC to have let go, which needs no turn of the loop.
+// Theory of operation. A link is made from one connected control stream and lasts as long as it
+// does: gRPC never re-dials a descriptor. gRPC's own threads call back; everything is posted to the
+// loop, and nothing is delivered once the link is destroyed. While it lives every call is answered:
+// what is open when the stream ends fails before `lost` is told. Its destructor cancels what is
+// under way and waits for gRPC to have let go, which needs no turn of the loop.
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -59,6 +61,9 @@ private:
     std::shared_ptr<grpc::Channel> m_channel;
     std::unique_ptr<v1::Agent::StubInterface> m_stub;
     std::shared_ptr<PortStream> m_ports;
+    std::map<unsigned, std::function<void(const Error&)>>
+        m_unanswered;  // By the number of the call.
+    unsigned m_lastCall = 0;
     Alive m_alive;                  // Last: dies first, so nothing is delivered to a half-dead link.
 };
 
