@@ -93,27 +93,27 @@ public:
                                           const v1::StartEngineRequest*,
                                           v1::StartEngineResponse*) override
     {
-        return carryOut(context, [this](Bridge::Done done) { m_bridge.start(std::move(done)); });
+        return carryOut(context, [this](Bridge::Done done) { m_bridge.lifecycle().start(std::move(done)); });
     }
 
     grpc::ServerUnaryReactor* StopEngine(grpc::CallbackServerContext* context,
                                          const v1::StopEngineRequest*,
                                          v1::StopEngineResponse*) override
     {
-        return carryOut(context, [this](Bridge::Done done) { m_bridge.stop(std::move(done)); });
+        return carryOut(context, [this](Bridge::Done done) { m_bridge.lifecycle().stop(std::move(done)); });
     }
 
     grpc::ServerUnaryReactor* RestartEngine(grpc::CallbackServerContext* context,
                                             const v1::RestartEngineRequest*,
                                             v1::RestartEngineResponse*) override
     {
-        return carryOut(context, [this](Bridge::Done done) { m_bridge.restart(std::move(done)); });
+        return carryOut(context, [this](Bridge::Done done) { m_bridge.lifecycle().restart(std::move(done)); });
     }
 
     grpc::ServerUnaryReactor* Reset(grpc::CallbackServerContext* context, const v1::ResetRequest*,
                                     v1::ResetResponse*) override
     {
-        return carryOut(context, [this](Bridge::Done done) { m_bridge.reset(std::move(done)); });
+        return carryOut(context, [this](Bridge::Done done) { m_bridge.lifecycle().reset(std::move(done)); });
     }
 
     grpc::ServerUnaryReactor* Quit(grpc::CallbackServerContext* context,

@@ -52,11 +52,10 @@ Bridge::Subscription Bridge::watch(Watch watch)
 void Bridge::measure()
 {
     if (m_measuring) return;
-    bool runs = m_condition == v1::CONDITION_RUNNING && m_session && m_client;
+    bool runs = m_lifecycle.condition() == v1::CONDITION_RUNNING && m_session && m_client;
     m_measuring = runs ? 2 : 1;
-    auto one = m_alive.wrap([this] { measured(); });
+    auto one = m_alive.wrap([this, round = ++m_round] { measured(round); });
     if (!runs) return m_loop.post(one);
-    m_questions.clear();
     m_questions.push_back(m_client->ping([this, one](Result<std::chrono::microseconds> took) mutable {
         if (took) {
             m_pingTook = *took;
@@ -83,15 +82,22 @@ void Bridge::measure()
     m_endpoint->containers().refresh();
 }
 
-void Bridge::measured()
+void Bridge::measured(unsigned round)
 {
-    if (m_measuring == 0 || --m_measuring > 0) return;
+    if (round != m_round || --m_measuring > 0) return;
     m_questions.clear();
     for (auto& watch : std::exchange(m_newWatches, {})) m_watches.push_back(std::move(watch));
     publish();
     std::erase_if(m_watches, [](const auto& watch) { return watch.expired(); });
     if (m_watches.empty()) return m_remeasure.stop();
     m_remeasure.after(kRemeasure, [this] { measure(); });
+}
+
+// Nobody is left to answer: whoever waits is told what is known without.
+void Bridge::abandonMeasuring()
+{
+    m_questions.clear();
+    if (std::exchange(m_measuring, 0)) measure();
 }
 
 void Bridge::publish()
@@ -105,9 +111,9 @@ void Bridge::publish()
 v1::State Bridge::state() const
 {
     v1::State state;
-    state.set_condition(m_condition);
-    state.set_reason(m_reason);
-    state.set_since_unix_ms(unixMs(m_since));
+    state.set_condition(m_lifecycle.condition());
+    state.set_reason(m_lifecycle.reason());
+    state.set_since_unix_ms(unixMs(m_lifecycle.since()));
     state.set_version(std::string(version()));
     state.set_home(m_options.home.root.string());
     state.mutable_endpoint()->set_url(endpointUrl());
@@ -153,10 +159,10 @@ void Bridge::addMachine(v1::State& state) const
 
 void Bridge::addFolders(v1::State& state) const
 {
+    if (m_machine->state() != Machine::State::Running) return;
     auto* files = state.mutable_files();
-    bool running = m_machine->state() == Machine::State::Running;
-    FilesMode asked = m_options.settings.value.files;
-    FilesMode used = running ? m_machine->facts().files : asked;
+    FilesMode asked = m_settings.files;
+    FilesMode used = m_machine->facts().files;
     files->set_mode(std::string(name(used)));
     if (used != asked)
         files->set_note(fmt::format("the machine was started with {}; the setting {} holds from the "
@@ -216,10 +222,8 @@ void Bridge::addProcesses(v1::State& state) const
 
 void Bridge::addWarnings(v1::State& state) const
 {
-    for (const std::string& complaint : m_options.settings.complaints)
-        addWarning(state, complaint, "mend the file, then: slipway restart");
-    for (const std::string& complaint : m_options.daemonJson.complaints)
-        addWarning(state, complaint, "mend the file, then: slipway restart");
+    for (const Complaint& complaint : m_complaints)
+        addWarning(state, complaint.text, complaint.remedy);
     for (const MachineNote& note : m_machine->facts().notes)
         addWarning(state, note.text, note.remedy);
     if (!m_session) return;

@@ -19,15 +19,13 @@ namespace {
 Result<> serve(const Home& home, const User& user)
 {
     Loop loop;
-    TRY(auto bridge, Bridge::create(loop, {.home = home,
-                                           .user = user,
-                                           .binDir = programDir(),
-                                           .settings = loadSettings(home.settingsFile()),
-                                           .daemonJson = loadDaemonJson(home.daemonJson()),
-                                           .ended = [&loop] { loop.stop(); }}));
+    TRY(auto bridge,
+        Bridge::create(loop, {.home = home, .user = user, .binDir = programDir(), .ended = [&loop] {
+                                  loop.stop();
+                              }}));
     TRY(auto service, BridgeService::start(loop, *bridge, home));
     QuitSignals signals(loop, [&bridge] { bridge->quit(false, [](Result<>) {}); });
-    bridge->adopt();
+    bridge->lifecycle().adopt();
     loop.run();
     service.reset();
     return {};

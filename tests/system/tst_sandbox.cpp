@@ -353,7 +353,7 @@ private slots:
         World world("");
         Home home{world.home()};
         Loop loop;
-        auto machine = sandboxMachine(loop, {home, binDir(), rootfs});
+        auto machine = sandboxMachine(loop, {home, binDir()});
         std::optional<Result<>> done;
         auto finish = [&](Result<> result) { done = std::move(result); };
         auto succeeded = [&] {
@@ -364,14 +364,14 @@ private slots:
             if (!result) qWarning("%s", result.error().message.c_str());
             return result.has_value();
         };
-        machine->start(FilesMode::Direct, {}, finish);
+        machine->start({FilesMode::Direct, rootfs}, {}, finish);
         QVERIFY(succeeded());
         QCOMPARE(machine->state(), Machine::State::Running);
         auto pid = machine->facts().pid;
         QVERIFY(machine->facts().memoryBytes > 0);
         QCOMPARE(fs::status(home.tokenFile()).permissions(), fs::perms(0600));
 
-        machine = sandboxMachine(loop, {home, binDir(), rootfs});
+        machine = sandboxMachine(loop, {home, binDir()});
         machine->adopt(finish);
         QVERIFY(succeeded());
         QCOMPARE(machine->facts().pid, pid);
@@ -385,7 +385,7 @@ private slots:
         machine->adopt(finish);
         QVERIFY(!succeeded());
 
-        machine->start(FilesMode::Direct, {}, finish);
+        machine->start({FilesMode::Direct, rootfs}, {}, finish);
         QVERIFY(succeeded());
         machine->stop(20s, finish);
         QVERIFY(succeeded());

@@ -37,22 +37,30 @@ struct MachineFacts {
     std::vector<MachineNote> notes;
 };
 
+// What a start is to be made with.
+struct MachineSetup {
+    FilesMode files = FilesMode::Direct;
+    std::filesystem::path rootfs;  // A tar.zst, or a folder that is used as it is.
+};
+
 // Everything is called on the loop's thread. One of adopt, start, stop and remove at a time, but
-// stop() may also come during adopt() and start(), which then end as Cancelled.
+// stop() may also come during adopt() and start(), whose `done` is not called then.
 class Machine {
 public:
-    enum class State { Stopped, Starting, Running, Stopping };
+    // Unreachable: it runs, and only stop() or a further adopt() can do something about it.
+    enum class State { Stopped, Starting, Running, Unreachable, Stopping };
     using Done = std::function<void(Result<>)>;
     using Step = std::function<void(const std::string&)>;  // "unpacking the root file system: 40 %"
 
     virtual ~Machine() = default;  // Leaves a running machine alone.
 
-    // Takes over the machine that an earlier bridge left running. NotFound: there is none.
+    // Takes over the machine that an earlier bridge left running. NotFound: there is none. After
+    // any other error it is Unreachable.
     virtual void adopt(Done done) = 0;
 
     // Ends when the agent in it answers. Clears away what a killed machine left behind, and imports
-    // the root file system if it is not there or its archive has changed.
-    virtual void start(FilesMode files, Step step, Done done) = 0;
+    // the root file system if it is not there or its archive has changed. It must be stopped.
+    virtual void start(const MachineSetup& setup, Step step, Done done) = 0;
 
     // Asks slipway-init to end; it asks the agent, which stops the engine. Killed after `deadline`.
     // Nothing of it is left on the host then. No error if it is stopped already.
@@ -65,14 +73,14 @@ public:
     virtual MachineFacts facts() const = 0;
     virtual Dialer& dialer() = 0;  // While it runs.
 
-    // Called when a running machine has ended without stop(). The state is Stopped by then.
+    // Called when a running or unreachable machine has ended without stop(). The state is Stopped
+    // by then.
     virtual void onDeath(std::function<void()> died) = 0;
 };
 
 struct SandboxOptions {
     Home home;
     std::filesystem::path binDir;  // With slipway-sandbox, slipway-init, slipway-agent.
-    std::filesystem::path rootfs;  // A tar.zst, or a folder that is used as it is.
 };
 
 // Whether a machine could have files = fuse on this host; the error is why not, with the way out.

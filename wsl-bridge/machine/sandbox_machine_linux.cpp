@@ -60,6 +60,8 @@ Result<> writePrivate(const fs::path& file, const std::string& text)
 }
 
 struct Record {
+    Record() { facts.kind = "sandbox"; }
+
     MachineFacts facts;
     std::uint64_t startTime = 0;
     std::string cgroup;
@@ -73,7 +75,6 @@ Result<Record> parseRecord(const std::string& text, const fs::path& file)
         const auto& object = value.as_object();
         auto string = [&](const char* key) { return std::string(object.at(key).as_string()); };
         Record record;
-        record.facts.kind = "sandbox";
         record.facts.pid = object.at("pid").to_number<pid_t>();
         record.startTime = object.at("start_time").to_number<std::uint64_t>();
         record.facts.rootless = object.at("rootless").as_bool();
@@ -99,7 +100,6 @@ public:
     Sandbox(Loop& loop, SandboxOptions options)
         : m_loop(loop), m_options(std::move(options)), m_timer(loop)
     {
-        m_record.facts.kind = "sandbox";
     }
 
     State state() const override { return m_state; }
@@ -118,22 +118,23 @@ public:
 
     void adopt(Done done) override
     {
+        CHECK(m_state == State::Stopped || m_state == State::Unreachable);
         begin(State::Starting, {}, std::move(done));
-        later([this] {
-            auto taken = takeRecorded();
-            if (!taken) return end(State::Stopped, std::move(taken));
-            awaitAgent(kAdoptedAnswersWithin, [this](Result<> answered) {
-                bool ours = answered || m_stopNext;  // To be stopped in good order, if so.
-                if (!ours) forgetProcess();
-                end(ours ? State::Running : State::Stopped, std::move(answered));
-            });
+        if (auto taken = takeRecorded(); !taken) {
+            m_timer.after(0ms, [this, error = std::move(taken).error()] { notAdopted(error); });
+            return;
+        }
+        awaitAgent(kAdoptedAnswersWithin, [this](Result<> answered) {
+            if (!answered) return notAdopted(std::move(answered).error());
+            end(State::Running, {});
         });
     }
 
-    void start(FilesMode files, Step step, Done done) override
+    void start(const MachineSetup& setup, Step step, Done done) override
     {
+        CHECK(m_state == State::Stopped);
         begin(State::Starting, std::move(step), std::move(done));
-        m_files = files;
+        m_setup = setup;
         say("clearing away");
         clean([this](Result<> cleaned) {
             if (!cleaned) return end(State::Stopped, std::move(cleaned));
@@ -143,14 +144,9 @@ public:
 
     void stop(std::chrono::milliseconds deadline, Done done) override
     {
-        if (m_state == State::Starting) {
-            m_stopNext = [this, deadline, done = std::move(done)] { stop(deadline, done); };
-            if (m_answered) answered(toldToStop());
-            return;
-        }
-        bool running = m_state == State::Running;
+        if (m_state == State::Starting) abandon();
         begin(State::Stopping, {}, std::move(done));
-        if (!running) return cleanAndEnd({});
+        if (!m_pidfd) return cleanAndEnd({});
         watch([this] { cleanAndEnd({}); });
         signal(SIGTERM);
         m_timer.after(deadline, [this] {
@@ -161,6 +157,7 @@ public:
 
     void remove(Done done) override
     {
+        CHECK(m_state == State::Stopped);
         begin(State::Stopping, {}, std::move(done));
         clean([this](Result<> cleaned) {
             if (!cleaned) return end(State::Stopped, std::move(cleaned));
@@ -175,7 +172,6 @@ private:
     void begin(State state, Step step, Done done)
     {
         CHECK(!m_done);
-        CHECK(m_state == State::Stopped || state == State::Stopping);
         m_state = state;
         m_step = std::move(step);
         m_done = std::move(done);
@@ -186,18 +182,21 @@ private:
         m_state = state;
         m_timer.stop();
         m_dialing.reset();
-        if (state == State::Running) watch([this] { diedByItself(); });
+        if (m_pidfd) watch([this] { diedByItself(); });
         auto done = std::exchange(m_done, nullptr);
         done(std::move(result));
-        if (auto stopNow = std::exchange(m_stopNext, nullptr)) stopNow();
     }
 
-    static tl::unexpected<Error> toldToStop()
+    // What is half done is cleared away as what a killed machine leaves is.
+    void abandon()
     {
-        return fail(Code::Cancelled, "the machine was told to stop");
+        m_tool.reset();
+        m_watch.reset();
+        m_timer.stop();
+        m_dialing.reset();
+        m_answered = nullptr;
+        m_done = nullptr;
     }
-
-    void later(std::function<void()> work) { m_loop.post(m_alive.wrap(std::move(work))); }
 
     void say(const std::string& step)
     {
@@ -211,9 +210,9 @@ private:
         command.program = m_options.binDir / "slipway-sandbox";
         command.args = std::move(args);
         command.input = std::move(input);
+        command.diesWithUs = true;  // The next bridge must find nobody at work on the same files.
         auto finished = [this, done = std::move(done)](Result<Output> output) {
             if (!output) return done(tl::unexpected<Error>(std::move(output).error()));
-            if (output->exitCode == 0 && m_stopNext) return done(toldToStop());
             if (output->exitCode == 0) return done({});
             auto message = output->err;
             while (message.ends_with('\n')) message.pop_back();
@@ -242,8 +241,6 @@ private:
         m_dialing.reset();
         clean([this, result = std::move(result)](Result<> cleaned) {
             forgetProcess();
-            m_record = {};
-            m_record.facts.kind = "sandbox";
             std::error_code ignored;
             fs::remove(m_options.home.tokenFile(), ignored);
             end(State::Stopped, result ? std::move(cleaned) : result);
@@ -252,15 +249,15 @@ private:
 
     // --- The root file system.
 
-    bool isFolder() const { return fs::is_directory(m_options.rootfs); }
+    bool isFolder() const { return fs::is_directory(m_setup.rootfs); }
     fs::path rootFolder() const
     {
-        return isFolder() ? m_options.rootfs : m_options.home.machineDir() / "root";
+        return isFolder() ? m_setup.rootfs : m_options.home.machineDir() / "root";
     }
 
     void importRoot()
     {
-        auto stamp = stampOf(m_options.rootfs);
+        auto stamp = stampOf(m_setup.rootfs);
         if (!stamp) return end(State::Stopped, tl::unexpected<Error>(std::move(stamp).error()));
         auto machineDir = m_options.home.machineDir();
         bool there = isFolder() || fs::exists(machineDir / "root");
@@ -299,7 +296,7 @@ private:
         fs::create_directories(m_options.home.machineDir(), ignored);
         if (isFolder()) return unpacked({});
         say("unpacking the root file system");
-        runSandbox({"unpack", m_options.rootfs.string(), rootFolder().string()}, {}, kImportTimeout,
+        runSandbox({"unpack", m_setup.rootfs.string(), rootFolder().string()}, {}, kImportTimeout,
                    unpacked, [this](const std::string& percent) {
                        say(fmt::format("unpacking the root file system: {} %", percent));
                    });
@@ -312,9 +309,9 @@ private:
         auto token = newToken();
         if (!token) return end(State::Stopped, tl::unexpected<Error>(std::move(token).error()));
         auto args = identified("start");
-        for (const auto& word :
-             {std::string("--root"), rootFolder().string(), std::string("--bin"),
-              m_options.binDir.string(), std::string("--files"), std::string(name(m_files))}) {
+        for (const auto& word : {std::string("--root"), rootFolder().string(), std::string("--bin"),
+                                 m_options.binDir.string(), std::string("--files"),
+                                 std::string(name(m_setup.files))}) {
             args.push_back(word);
         }
         std::string bytes(reinterpret_cast<const char*>(token->data()), token->size());
@@ -358,17 +355,30 @@ private:
             forgetProcess();
             return fail(Code::NotFound, "the recorded machine has ended");
         }
-        TRY(auto token, tokenFromHex(textOfFile(home.tokenFile())));
         m_record = std::move(record);
-        m_dialer = unixDialer(m_loop, home.tunnelSocket(), token);
+        auto token = tokenFromHex(textOfFile(home.tokenFile()));
+        if (!token)
+            return tl::unexpected(context(home.tokenFile().string(), std::move(token).error()));
+        m_dialer = unixDialer(m_loop, home.tunnelSocket(), *token);
         return {};
+    }
+
+    // Whoever works in a machine that runs must not lose it because we can't reach it.
+    void notAdopted(Error error)
+    {
+        bool ended =
+            error.code == Code::NotFound || (m_pidfd && startTimeOf(m_pid) != m_record.startTime);
+        if (ended) {
+            forgetProcess();
+            error.code = Code::NotFound;
+        }
+        end(ended ? State::Stopped : State::Unreachable, tl::unexpected<Error>(std::move(error)));
     }
 
     void awaitAgent(std::chrono::milliseconds limit, Done done)
     {
         m_giveUpAt = std::chrono::steady_clock::now() + limit;
         m_answered = std::move(done);
-        if (m_stopNext) return answered(toldToStop());
         watch([this] { answered(fail(Code::Unavailable, endedEarly())); });
         dialOnce();
     }
@@ -427,14 +437,13 @@ private:
                      WEXITED | WNOHANG);  // If it is our child.
         }
         m_pid = 0;
+        m_record = {};
     }
 
     void diedByItself()
     {
         log::warn("machine: it ended by itself; see slipway logs agent");
         forgetProcess();
-        m_record = {};
-        m_record.facts.kind = "sandbox";
         m_state = State::Stopped;
         if (m_died) m_died();
     }
@@ -442,12 +451,11 @@ private:
     Loop& m_loop;
     SandboxOptions m_options;
     State m_state = State::Stopped;
-    FilesMode m_files = FilesMode::Direct;
+    MachineSetup m_setup;  // Of the last start.
     Step m_step;
     Done m_done;      // Of the operation under way; none: none.
     Done m_answered;  // While the agent is waited for.
     std::chrono::steady_clock::time_point m_giveUpAt;
-    std::function<void()> m_stopNext;  // What stop() asked for during a start, once that has ended.
     std::function<void()> m_died;
     Record m_record;
     std::unique_ptr<Dialer> m_dialer;
@@ -457,7 +465,6 @@ private:
     std::unique_ptr<Running> m_tool;
     DialingPtr m_dialing;
     Timer m_timer;
-    Alive m_alive;
 };
 
 }  // namespace

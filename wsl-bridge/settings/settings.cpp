@@ -29,13 +29,16 @@ fs::path asideName(const fs::path& file)
     return aside;
 }
 
-std::string keepAside(const fs::path& file, const std::string& why)
+Complaint keepAside(const fs::path& file, const std::string& why)
 {
     fs::path aside = asideName(file);
     std::error_code failed;
     fs::rename(file, aside, failed);
-    if (failed) return fmt::format("{}; defaults are used", why);
-    return fmt::format("{}; kept as {}, defaults are used", why, aside.string());
+    if (failed)
+        return {fmt::format("{}; defaults are used", why), "mend the file, then: slipway restart"};
+    return {fmt::format("{}; kept as {}, defaults are used", why, aside.filename().string()),
+            fmt::format("mend {}, name it {} again, then: slipway restart", aside.string(),
+                        file.filename().string())};
 }
 
 Result<std::string> textOf(const json::object& object, std::string_view key, std::string fallback)
@@ -81,7 +84,9 @@ Loaded<Settings> loadSettings(const fs::path& file)
     if (!parsed) return {{}, {keepAside(file, parsed.error().message)}};
     auto settings = settingsOf(*parsed);
     if (!settings)
-        return {{}, {fmt::format("{}: {}; defaults are used", file.string(), settings.error().message)}};
+        return {{},
+                {{fmt::format("{}: {}; defaults are used", file.string(), settings.error().message),
+                  "mend the file, then: slipway restart"}}};
     return {*settings, {}};
 }
 

@@ -1,4 +1,4 @@
-// The user's settings: settings.json in SLIPWAY_HOME, read once when the bridge starts.
+// The user's settings: settings.json in SLIPWAY_HOME, read whenever the engine is started.
 #pragma once
 
 #include <filesystem>
@@ -23,12 +23,17 @@ struct Settings {
 
 std::string_view name(FilesMode mode);
 
+struct Complaint {
+    std::string text;
+    std::string remedy;
+};
+
 // What was read, and what the user should hear about it. Never an error: a file that can't be used is
 // kept aside as <name>.bad, named with line and column in a complaint, and the defaults hold.
 template <class T>
 struct Loaded {
     T value;
-    std::vector<std::string> complaints;
+    std::vector<Complaint> complaints;
 };
 Loaded<Settings> loadSettings(const std::filesystem::path& file);
 

@@ -39,8 +39,9 @@ private slots:
         auto loaded = loadSettings(file("bad.json"));
         QCOMPARE(loaded.value.files, FilesMode::Direct);
         QCOMPARE(loaded.complaints.size(), std::size_t{1});
-        QVERIFY2(loaded.complaints[0].find("line 3, column 3") != std::string::npos,
-                 loaded.complaints[0].c_str());
+        QVERIFY2(loaded.complaints[0].text.find("line 3, column 3") != std::string::npos,
+                 loaded.complaints[0].text.c_str());
+        QVERIFY(loaded.complaints[0].remedy.find("bad.json.bad") != std::string::npos);
         QVERIFY(!fs::exists(file("bad.json")));
         QVERIFY(fs::exists(file("bad.json.bad")));
         write(file("bad.json"), "[");
@@ -53,7 +54,7 @@ private slots:
         write(file("wrong.json"), R"({"files": "teleport"})");
         auto loaded = loadSettings(file("wrong.json"));
         QCOMPARE(loaded.value.files, FilesMode::Direct);
-        QVERIFY(loaded.complaints.at(0).find("\"teleport\"") != std::string::npos);
+        QVERIFY(loaded.complaints.at(0).text.find("\"teleport\"") != std::string::npos);
         QVERIFY(fs::exists(file("wrong.json")));
     }
 
