@@ -16,7 +16,7 @@ public:
     // Serves on home.bridgeSocket(), 0600, its folder owner's. Calls are carried out on the bridge's
     // loop.
     static Result<std::unique_ptr<BridgeService>> start(Loop& loop, Bridge& bridge, const Home& home);
-    virtual ~BridgeService() = default;  // Ends every call that is still open.
+    virtual ~BridgeService() = default;  // Ends every call that is still open. The loop may rest.
 };
 
 }  // namespace slipway

@@ -1,11 +1,15 @@
-// Theory of operation. gRPC's threads only carry calls to the loop and answers back. A unary call is one
-// post and one Finish. A watcher keeps at most one state to be sent: a slow one misses what lay between,
-// never the last. gRPC deletes nothing of ours: a reactor deletes itself in OnDone, which comes after
-// everything else that gRPC has to say about it.
+// Theory of operation. gRPC's threads only carry calls to the loop and answers back. A unary call
+// is one post and one Finish. A watcher keeps at most one state to be sent: a slow one misses what
+// lay between, never the last. gRPC's server can't be shut down while a call is open, and the
+// bridge may be told to end in the midst of any, so OpenCalls holds every call until gRPC is done
+// with it, and ends them all.
 #include "wsl-bridge/bridge_service.h"
 
+#include <atomic>
+#include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -22,12 +26,75 @@
 namespace slipway {
 namespace {
 
-class Watcher final : public grpc::ServerWriteReactor<v1::State> {
+constexpr std::chrono::seconds kAnswersLeaveWithin{1};
+
+class OpenCall {
 public:
-    Watcher(Loop& loop, Bridge& bridge) : m_loop(loop), m_bridge(bridge)
+    virtual ~OpenCall() = default;
+    virtual void end(
+        const grpc::Status& status) = 0;  // Unless it has ended already. From any thread.
+};
+
+class OpenCalls {
+public:
+    void add(std::shared_ptr<OpenCall> call)
     {
-        m_loop.post([this] {
-            m_subscription = m_bridge.watch([this](const v1::State& state) { send(state); });
+        std::unique_lock lock(m_mutex);
+        m_calls.insert(call);
+        if (!m_end) return;
+        lock.unlock();
+        call->end(*m_end);
+    }
+    void remove(const std::shared_ptr<OpenCall>& call)
+    {
+        std::lock_guard lock(m_mutex);
+        m_calls.erase(call);
+    }
+    void endAll(const grpc::Status& status)  // And those yet to come.
+    {
+        std::unique_lock lock(m_mutex);
+        m_end = status;
+        auto calls = m_calls;
+        lock.unlock();
+        for (const auto& call : calls) call->end(status);
+    }
+
+private:
+    std::mutex m_mutex;
+    std::set<std::shared_ptr<OpenCall>>
+        m_calls;  // These two guarded by m_mutex; m_end is set once.
+    std::optional<grpc::Status> m_end;
+};
+
+class UnaryCall final : public grpc::ServerUnaryReactor,
+                        public OpenCall,
+                        public std::enable_shared_from_this<UnaryCall> {
+public:
+    explicit UnaryCall(OpenCalls& calls) : m_calls(calls) {}
+
+    void end(const grpc::Status& status) override
+    {
+        if (!m_ended.exchange(true)) Finish(status);
+    }
+
+    void OnDone() override { m_calls.remove(shared_from_this()); }
+
+private:
+    OpenCalls& m_calls;
+    std::atomic<bool> m_ended = false;
+};
+
+class Watcher final : public grpc::ServerWriteReactor<v1::State>,
+                      public OpenCall,
+                      public std::enable_shared_from_this<Watcher> {
+public:
+    Watcher(Loop& loop, OpenCalls& calls) : m_loop(loop), m_calls(calls) {}
+
+    void begin(Bridge& bridge)
+    {
+        m_loop.post([self = shared_from_this(), &bridge] {
+            self->m_subscription =
+                bridge.watch([raw = self.get()](const v1::State& state) { raw->send(state); });
         });
     }
 
@@ -38,12 +105,20 @@ public:
         if (ok && !m_finished) writeNext();
     }
 
-    void OnCancel() override { finish(); }
+    void end(const grpc::Status& status) override
+    {
+        std::lock_guard lock(m_mutex);
+        if (!std::exchange(m_finished, true)) Finish(status);
+    }
+
+    void OnCancel() override { end(grpc::Status::CANCELLED); }
 
     // The subscription is dropped on the loop, behind the post that made it.
     void OnDone() override
     {
-        m_loop.post([this] { delete this; });
+        auto self = shared_from_this();
+        m_calls.remove(self);
+        m_loop.post([self] {});
     }
 
 private:
@@ -63,15 +138,8 @@ private:
         StartWrite(&*m_writing);
     }
 
-    void finish()
-    {
-        std::lock_guard lock(m_mutex);
-        if (std::exchange(m_finished, true)) return;
-        Finish(grpc::Status::OK);
-    }
-
     Loop& m_loop;
-    Bridge& m_bridge;
+    OpenCalls& m_calls;
     Bridge::Subscription m_subscription;
     std::mutex m_mutex;
     std::optional<v1::State> m_writing;  // These three guarded by m_mutex.
@@ -81,70 +149,79 @@ private:
 
 class Service final : public v1::Bridge::CallbackService {
 public:
-    Service(Loop& loop, Bridge& bridge) : m_loop(loop), m_bridge(bridge) {}
+    Service(Loop& loop, Bridge& bridge, OpenCalls& calls)
+        : m_loop(loop), m_bridge(bridge), m_calls(calls)
+    {
+    }
 
     grpc::ServerWriteReactor<v1::State>* WatchState(grpc::CallbackServerContext*,
                                                     const v1::WatchStateRequest*) override
     {
-        return new Watcher(m_loop, m_bridge);
+        auto watcher = std::make_shared<Watcher>(m_loop, m_calls);
+        m_calls.add(watcher);
+        watcher->begin(m_bridge);
+        return watcher.get();
     }
 
-    grpc::ServerUnaryReactor* StartEngine(grpc::CallbackServerContext* context,
+    grpc::ServerUnaryReactor* StartEngine(grpc::CallbackServerContext*,
                                           const v1::StartEngineRequest*,
                                           v1::StartEngineResponse*) override
     {
-        return carryOut(context, [this](Bridge::Done done) { m_bridge.lifecycle().start(std::move(done)); });
+        return carryOut([this](Bridge::Done done) { m_bridge.lifecycle().start(std::move(done)); });
     }
 
-    grpc::ServerUnaryReactor* StopEngine(grpc::CallbackServerContext* context,
-                                         const v1::StopEngineRequest*,
+    grpc::ServerUnaryReactor* StopEngine(grpc::CallbackServerContext*, const v1::StopEngineRequest*,
                                          v1::StopEngineResponse*) override
     {
-        return carryOut(context, [this](Bridge::Done done) { m_bridge.lifecycle().stop(std::move(done)); });
+        return carryOut([this](Bridge::Done done) { m_bridge.lifecycle().stop(std::move(done)); });
     }
 
-    grpc::ServerUnaryReactor* RestartEngine(grpc::CallbackServerContext* context,
+    grpc::ServerUnaryReactor* RestartEngine(grpc::CallbackServerContext*,
                                             const v1::RestartEngineRequest*,
                                             v1::RestartEngineResponse*) override
     {
-        return carryOut(context, [this](Bridge::Done done) { m_bridge.lifecycle().restart(std::move(done)); });
+        return carryOut(
+            [this](Bridge::Done done) { m_bridge.lifecycle().restart(std::move(done)); });
     }
 
-    grpc::ServerUnaryReactor* Reset(grpc::CallbackServerContext* context, const v1::ResetRequest*,
+    grpc::ServerUnaryReactor* Reset(grpc::CallbackServerContext*, const v1::ResetRequest*,
                                     v1::ResetResponse*) override
     {
-        return carryOut(context, [this](Bridge::Done done) { m_bridge.lifecycle().reset(std::move(done)); });
+        return carryOut([this](Bridge::Done done) { m_bridge.lifecycle().reset(std::move(done)); });
     }
 
-    grpc::ServerUnaryReactor* Quit(grpc::CallbackServerContext* context,
-                                   const v1::QuitRequest* request, v1::QuitResponse*) override
+    grpc::ServerUnaryReactor* Quit(grpc::CallbackServerContext*, const v1::QuitRequest* request,
+                                   v1::QuitResponse*) override
     {
-        return carryOut(context, [this, stop = request->stop_engine()](Bridge::Done done) {
+        return carryOut([this, stop = request->stop_engine()](Bridge::Done done) {
             m_bridge.quit(stop, std::move(done));
         });
     }
 
 private:
-    grpc::ServerUnaryReactor* carryOut(grpc::CallbackServerContext* context,
-                                       std::function<void(Bridge::Done)> work)
+    grpc::ServerUnaryReactor* carryOut(std::function<void(Bridge::Done)> work)
     {
-        auto* reactor = context->DefaultReactor();
-        m_loop.post([reactor, work = std::move(work)] {
-            work([reactor](Result<> result) { reactor->Finish(toStatus(result)); });
+        auto call = std::make_shared<UnaryCall>(m_calls);
+        m_calls.add(call);
+        m_loop.post([call, work = std::move(work)] {
+            work([call](Result<> result) { call->end(toStatus(result)); });
         });
-        return reactor;
+        return call.get();
     }
 
     Loop& m_loop;
     Bridge& m_bridge;
+    OpenCalls& m_calls;
 };
 
 class RunningService final : public BridgeService {
 public:
-    RunningService(Loop& loop, Bridge& bridge) : m_service(loop, bridge) {}
+    RunningService(Loop& loop, Bridge& bridge) : m_service(loop, bridge, m_calls) {}
     ~RunningService() override
     {
-        if (m_server) m_server->Shutdown(std::chrono::system_clock::now());
+        m_calls.endAll({grpc::StatusCode::UNAVAILABLE,
+                        "the bridge was told to end before this was done; see slipway status"});
+        if (m_server) m_server->Shutdown(std::chrono::system_clock::now() + kAnswersLeaveWithin);
     }
 
     Result<> serve(const std::string& path)
@@ -162,6 +239,7 @@ public:
     }
 
 private:
+    OpenCalls m_calls;
     Service m_service;
     std::unique_ptr<grpc::Server> m_server;
 };

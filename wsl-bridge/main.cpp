@@ -24,7 +24,10 @@ Result<> serve(const Home& home, const User& user)
                                   loop.stop();
                               }}));
     TRY(auto service, BridgeService::start(loop, *bridge, home));
-    QuitSignals signals(loop, [&bridge] { bridge->quit(false, [](Result<>) {}); });
+    QuitSignals signals(loop, [&loop] {
+        log::info("bridge: told to end by a signal");
+        loop.stop();
+    });
     bridge->lifecycle().adopt();
     loop.run();
     service.reset();
