@@ -24,6 +24,7 @@
 #include "shared/json/json.h"
 #include "shared/process/child.h"
 #include "shared/process/process_facts.h"
+#include "wsl-bridge/machine/room.h"
 #include "wsl-bridge/machine/rootfs_import.h"
 #include "wsl-bridge/machine/sandbox/cgroups.h"
 #include "wsl-bridge/machine/sandbox/namespaces.h"
@@ -41,6 +42,8 @@ constexpr auto kImportTimeout = 20min;
 constexpr auto kAgentAnswersWithin = 20s;
 constexpr auto kAdoptedAnswersWithin = 5s;  // The agent may just be on its way back after a crash.
 constexpr auto kRedialEvery = 20ms;
+constexpr std::uint64_t kRoomBytes =
+    32u << 20;  // For logs, records and what the engine writes at its start.
 
 std::string textOfFile(const fs::path& file)
 {
@@ -137,6 +140,7 @@ public:
         m_setup = setup;
         say("clearing away");
         clean([this](Result<> cleaned) {
+            if (cleaned) cleaned = checkRoom(m_options.home.root, kRoomBytes);
             if (!cleaned) return end(State::Stopped, std::move(cleaned));
             importRoot();
         });
