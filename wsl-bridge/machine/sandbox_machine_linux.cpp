@@ -360,7 +360,8 @@ private:
             return fail(Code::NotFound, "the recorded machine has ended");
         }
         m_record = std::move(record);
-        auto token = tokenFromHex(textOfFile(home.tokenFile()));
+        auto hex = textOfFile(home.tokenFile());
+        auto token = hex.empty() ? fail(Code::DataLoss, "it is gone") : tokenFromHex(hex);
         if (!token)
             return tl::unexpected(context(home.tokenFile().string(), std::move(token).error()));
         m_dialer = unixDialer(m_loop, home.tunnelSocket(), *token);
