@@ -192,12 +192,15 @@ void Bridge::addPorts(v1::State& state) const
         port->set_since_unix_ms(unixMs(entry.since));
         port->set_bytes(entry.bytes);
         port->set_refusal(entry.refusal);
-        port->set_remedy(entry.remedy);
         if (entry.refusal.empty()) continue;
+        bool named = entry.container != entry.claim.container_address();
+        port->set_remedy(
+            named ? fmt::format("{}, then: docker restart {}", entry.remedy, entry.container)
+                  : entry.remedy);
         addWarning(state,
                    fmt::format("port {} of {} is not published: {}", entry.claim.host_port(),
                                entry.container, entry.refusal),
-                   entry.remedy);
+                   port->remedy());
         if (state.condition() != v1::CONDITION_RUNNING) continue;
         state.set_condition(v1::CONDITION_DEGRADED);
         state.set_reason(fmt::format("port {} of {} is not published", entry.claim.host_port(),

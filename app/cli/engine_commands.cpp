@@ -5,6 +5,7 @@
 
 #include "app/cli/bridge_session.h"
 #include "app/cli/commands.h"
+#include "app/cli/status_text.h"
 #include "app/launcher/machine_owner.h"
 #include "app/launcher/machine_record.h"
 #include "app/cli/surroundings.h"
@@ -22,8 +23,9 @@ Result<> printReady(const Home& home, BridgeSession& bridge, Clock::duration too
     if (!state) return fail(Code::Unavailable, "the bridge has ended: see slipway logs bridge");
     TRY(auto user, invokingUser());
     addSurroundings(*state, surroundingsOf(home, user));
-    fmt::print("running: Docker {} at {} ({:.1f} s)\n", state->engine().version(),
-               state->endpoint().url(), std::chrono::duration<double>(took).count());
+    fmt::print("{}: Docker {} at {} ({:.1f} s)\n", nameOf(state->condition()),
+               state->engine().version(), state->endpoint().url(),
+               std::chrono::duration<double>(took).count());
     if (!state->endpoint().context_current() && !state->endpoint().context().empty())
         fmt::print(
             "   docker --context {0} …   or, to make it your default: docker context use {0}\n",

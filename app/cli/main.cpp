@@ -15,6 +15,7 @@ namespace {
 
 constexpr int kExitError = 1;
 constexpr int kExitUsage = 2;
+constexpr std::size_t kHelpColumn = 18;
 
 using Run = std::function<Result<int>(const Home&)>;
 
@@ -41,8 +42,7 @@ void addEngineCommands(CLI::App& app, Options& options)
             "An engine that runs already is left as it is.\nExit codes: 0 running, 1 it could not "
             "be started.",
             startCommand);
-    command(app, options, "stop",
-            "Stop the containers, the engine and the machine, and end the bridge.",
+    command(app, options, "stop", "Stop containers, engine and machine, and end the bridge.",
             "Images, containers and volumes stay. Also stops a machine whose bridge has died.\n"
             "Exit codes: 0 stopped, 1 it could not be stopped.",
             stopCommand);
@@ -55,9 +55,9 @@ void addEngineCommands(CLI::App& app, Options& options)
         [&options](const Home& home) { return resetCommand(home, options.yes); });
     reset->add_flag("-y,--yes", options.yes, "Do not ask.");
     auto* uninstall = command(
-        app, options, "uninstall",
-        "Stop Slipway and remove its home, its docker context and its start at login.",
-        "Programs and installed packages stay.\nExit codes: 0 removed, 1 it failed or you said no.",
+        app, options, "uninstall", "Stop Slipway and remove its home and its docker context.",
+        "Its start at login goes too. Programs and installed packages stay.\nExit codes: 0 "
+        "removed, 1 it failed or you said no.",
         [&options](const Home& home) { return uninstallCommand(home, options.yes); });
     uninstall->add_flag("-y,--yes", options.yes, "Do not ask.");
 }
@@ -75,11 +75,11 @@ void addStateCommands(CLI::App& app, Options& options)
         "            5 trouble: the engine, or its bridge, should answer and does not\n"
         "            1 it could not be asked, 2 wrong usage",
         [&options](const Home& home) { return statusCommand(home, options.json); });
-    auto* ports = command(
-        app, options, "ports", "The ports that containers publish, and those that were refused.",
-        "With --json: a list of the message Port of shared/proto/bridge.proto.\n"
-        "Exit codes: 0 listed, 1 the state could not be had.",
-        [&options](const Home& home) { return portsCommand(home, options.json); });
+    auto* ports =
+        command(app, options, "ports", "Ports that containers publish, and those refused.",
+                "With --json: a list of the message Port of shared/proto/bridge.proto.\n"
+                "Exit codes: 0 listed, 1 the state could not be had.",
+                [&options](const Home& home) { return portsCommand(home, options.json); });
     auto* shares =
         command(app, options, "shares", "The host folders that containers use.",
                 "With --json: the message Files of shared/proto/bridge.proto.\n"
@@ -120,6 +120,17 @@ void addVersion(CLI::App& app, Options& options)
             });
 }
 
+std::string wrongUsage(const CLI::App* app, const CLI::Error& error)
+{
+    auto chosen = app->get_subcommands();
+    std::string name = chosen.empty() ? "slipway" : "slipway " + chosen.front()->get_name();
+    auto extras = app->remaining();
+    if (chosen.empty() && !extras.empty() && !extras.front().starts_with('-'))
+        return fmt::format("slipway: no command \"{}\"; slipway --help lists them\n",
+                           extras.front());
+    return fmt::format("{}: {}; {} --help says more\n", name, error.what(), name);
+}
+
 int run(const Options& options)
 {
     auto home = slipwayHome();
@@ -137,13 +148,15 @@ int main(int argc, char** argv)
 {
     using namespace slipway;
     Options options;
-    CLI::App app(
-        "Slipway: a Linux machine with a Docker engine that behaves as if it ran on this host.",
-        "slipway");
-    app.require_subcommand(0,
-                           1);  // Requiring one would hide CLI11's better word on a misspelled one.
+    CLI::App app("Slipway: a Docker engine in a Linux machine, as if it ran on this host.",
+                 "slipway");
+    app.require_subcommand(0, 1);  // Requiring one would hide that a command is misspelled.
+    app.get_formatter()->column_width(kHelpColumn);
+    app.failure_message(wrongUsage);
+    app.set_version_flag("--version", fmt::format("slipway {}", version()));
     app.footer(
-        "Everything lies in SLIPWAY_HOME, ~/.slipway by default; another home is another Slipway.\n"
+        "Everything lies in SLIPWAY_HOME, ~/.slipway by default. Another home is another\n"
+        "Slipway, beside it.\n"
         "Exit codes: 0 done, 1 it failed, 2 wrong usage; status has more of them.\n"
         "slipway COMMAND --help says more of each.");
     addEngineCommands(app, options);

@@ -35,8 +35,7 @@ void Progress::show(const v1::State& state)
     bool underWay =
         state.condition() == v1::CONDITION_STARTING || state.condition() == v1::CONDITION_STOPPING;
     if (!underWay) return;
-    std::string text{nameOf(state.condition())};
-    if (!state.reason().empty()) text += ": " + state.reason();
+    std::string text = conditionText(state);
     if (text == m_shown) return;
     m_shown = text;
     if (m_columns)  // One that reached the next line could not be wiped.

@@ -97,8 +97,11 @@ Result<int> portsCommand(const Home& home, bool json)
         return 0;
     }
     std::string list;
-    for (const auto& port : state.ports()) list += (list.empty() ? "" : ",") + jsonOf(port);
-    fmt::print("[{}]\n", list);
+    for (const auto& port : state.ports()) {
+        if (!list.empty()) list.insert(list.size() - 1, ",");  // Before the line feed.
+        list += jsonOf(port);
+    }
+    fmt::print("[\n{}]\n", list);
     return 0;
 }
 

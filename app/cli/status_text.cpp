@@ -51,9 +51,19 @@ std::string withTilde(const std::string& path, const std::filesystem::path& home
     return "~" + path.substr(prefix.size());
 }
 
-std::string ago(std::int64_t unixMs, std::int64_t nowUnixMs)
+std::string timeSince(std::int64_t unixMs, std::int64_t nowUnixMs)
 {
     return unixMs ? durationText(nowUnixMs - unixMs) : std::string();
+}
+
+std::string agoText(std::int64_t ms)
+{
+    return ms < 1000 ? "just now" : durationText(ms) + " ago";
+}
+
+std::string containersText(std::size_t count)
+{
+    return count ? countText(count, "container") : "no containers";
 }
 
 bool engineAnswers(const v1::State& state)
@@ -64,12 +74,12 @@ bool engineAnswers(const v1::State& state)
 
 std::string headText(const v1::State& state, const Reader& reader)
 {
-    std::string left{nameOf(state.condition())};
-    if (!state.reason().empty()) left += ": " + state.reason();
     bool answers = engineAnswers(state);
+    std::string left = conditionText(state);
     if (answers && !state.engine().version().empty())
-        left += ", " + countText(state.engine().containers_running(), "container");
-    std::string since = ago(state.since_unix_ms(), reader.nowUnixMs);
+        left.insert(nameOf(state.condition()).size(),
+                    ", " + containersText(state.engine().containers_running()));
+    std::string since = timeSince(state.since_unix_ms(), reader.nowUnixMs);
     return row(fmt::format("Slipway {}   ", state.version()), left, reader,
                since.empty() ? since : fmt::format("{} {}", answers ? "up" : "for", since));
 }
@@ -79,8 +89,8 @@ std::string engineText(const v1::Engine& engine, const Reader& reader)
     if (engine.version().empty()) return {};
     std::string ping;
     if (engine.pinged_unix_ms())
-        ping = fmt::format("/_ping {:.1f} ms, {} ago", engine.ping_us() / 1000.0,
-                           ago(engine.pinged_unix_ms(), reader.nowUnixMs));
+        ping = fmt::format("/_ping {:.1f} ms, {}", engine.ping_us() / 1000.0,
+                           agoText(reader.nowUnixMs - engine.pinged_unix_ms()));
     return row("Engine",
                listed({"Docker " + engine.version(), ifAny("API {}", engine.api_version()),
                        engine.storage_driver()}),
@@ -168,6 +178,11 @@ std::string containerEnd(const v1::Port& port)
                        port.protocol() == "tcp" ? "" : "/" + port.protocol());
 }
 
+std::string withoutStart(const std::string& text, std::string_view start)
+{
+    return text.starts_with(start) ? text.substr(start.size()) : text;
+}
+
 std::vector<std::string> portLines(const v1::State& state, const Reader& reader)
 {
     std::size_t hostWidth = 0;
@@ -180,9 +195,10 @@ std::vector<std::string> portLines(const v1::State& state, const Reader& reader)
     for (const auto& port : state.ports()) {
         std::string tail =
             port.refusal().empty()
-                ? listed({ifAny("for {}", ago(port.since_unix_ms(), reader.nowUnixMs)),
+                ? listed({ifAny("for {}", timeSince(port.since_unix_ms(), reader.nowUnixMs)),
                           sizeText(port.bytes())})
-                : "REFUSED: " + port.refusal();
+                : "REFUSED: " +
+                      withoutStart(port.refusal(), fmt::format("bind {}: ", hostEnd(port)));
         lines.push_back(fmt::format("{:<{}}  -> {:<{}}   {}", hostEnd(port), hostWidth,
                                     containerEnd(port), containerWidth, tail));
     }
@@ -280,6 +296,13 @@ std::string_view nameOf(v1::Condition condition)
         default:
             return "unknown";
     }
+}
+
+std::string conditionText(const v1::State& state)
+{
+    std::string name{nameOf(state.condition())};
+    if (state.reason().starts_with(name + ' ')) return state.reason();
+    return name + ifAny(": {}", state.reason());
 }
 
 std::string statusText(const v1::State& state, const Reader& reader)

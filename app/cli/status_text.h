@@ -19,6 +19,9 @@ int exitCodeOf(v1::Condition condition);
 
 std::string_view nameOf(v1::Condition condition);  // "running"
 
+// What is being done, or the condition with its reason: "starting the engine", "trouble: …".
+std::string conditionText(const v1::State& state);
+
 struct Reader {
     std::int64_t nowUnixMs = 0;
     std::filesystem::path userHome;  // Written as ~.

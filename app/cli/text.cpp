@@ -51,12 +51,25 @@ std::string shortened(std::string_view text, std::size_t columns)
     return start + "…";
 }
 
+namespace {
+
+// A number goes with what it counts.
+std::size_t endOfWord(std::string_view text)
+{
+    std::size_t end = text.find(' ', text.find_first_not_of(' '));
+    while (end < text.size() && text[end - 1] >= '0' && text[end - 1] <= '9')
+        end = text.find(' ', end + 1);
+    return std::min(end, text.size());
+}
+
+}  // namespace
+
 std::string wrapped(std::string_view text, std::size_t columns, std::size_t indent)
 {
     std::string done;
     std::string line;
     while (columns) {
-        std::size_t end = std::min(text.find(' ', text.find_first_not_of(' ')), text.size());
+        std::size_t end = endOfWord(text);
         std::string_view word = text.substr(0, end);  // With the spaces before it.
         // Where the line has come no further than the indent, breaking it would gain nothing.
         if (widthOf(line) > indent && widthOf(line) + widthOf(word) > columns) {

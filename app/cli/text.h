@@ -16,7 +16,8 @@ std::string countText(std::size_t count, std::string_view noun);  // "1 folder",
 std::size_t widthOf(std::string_view text);
 std::string shortened(std::string_view text, std::size_t columns);  // Its beginning and "…".
 
-// Broken at spaces into lines of `columns`, the second and later ones indented; 0: not broken.
+// Broken at spaces, but not behind a number, into lines of `columns`, the second and later ones
+// indented; 0: not broken.
 std::string wrapped(std::string_view text, std::size_t columns, std::size_t indent);
 
 std::string shellQuoted(std::string_view text);  // 'it'\''s' for a POSIX shell.

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 
 #include <fmt/format.h>
@@ -93,7 +94,9 @@ std::string lastWords(const Attempt& attempt)
 
 tl::unexpected<Error> whyItEnded(const Home& home, const Attempt& attempt)
 {
+    constexpr std::string_view kItsName = "slipway-bridge: ";
     std::string said = lastWords(attempt);
+    if (said.starts_with(kItsName)) said.erase(0, kItsName.size());
     if (said.empty())  // It was killed, perhaps.
         said = fmt::format("exit code {}; {}", attempt.exitCode->load(),
                            lastLogLines(home.logDir() / "bridge.log"));

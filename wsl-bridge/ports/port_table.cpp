@@ -118,7 +118,7 @@ PortTable::Refusal PortTable::refusalOf(const TcpTarget& host, const Error& erro
                 remedy};
     }
     if (error.code == Code::Unimplemented) return {error.message, "publish a TCP port"};
-    return {error.message, "publish another port or address, then start the container again"};
+    return {error.message, "publish another port or address"};
 }
 
 void PortTable::explainHolder(std::uint64_t id, const TcpTarget& host, const Decided& decided)
@@ -142,7 +142,7 @@ void PortTable::explainHolder(std::uint64_t id, const TcpTarget& host, const Dec
     }
     auto holder = holderOfTcpPort(host.address, host.port);
     refuse(holder.value_or("a process that could not be found"),
-           "stop it, or publish another port; then start the container again");
+           fmt::format("stop {}, or publish another port", holder.value_or("it")));
 }
 
 void PortTable::decide(std::uint64_t id, Refusal refusal, const Decided& decided)

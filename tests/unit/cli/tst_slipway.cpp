@@ -110,6 +110,12 @@ private slots:
         QVERIFY2(help.out.find("Exit codes:") != std::string::npos, help.out.c_str());
     }
 
+    void helpFitsEightyColumns()
+    {
+        for (const auto& line : QString::fromStdString(runs({"--help"}).out).split('\n'))
+            QVERIFY2(line.size() <= 80, qPrintable(line));
+    }
+
     void wrongUsageIsExitCode2()
     {
         QCOMPARE(runs({}).exitCode, 2);
@@ -117,7 +123,12 @@ private slots:
         QCOMPARE(runs({"logs", "dockerd"}).exitCode, 2);
         auto misspelled = runs({"stauts"});
         QCOMPARE(misspelled.exitCode, 2);
-        QVERIFY2(misspelled.err.find("stauts") != std::string::npos, misspelled.err.c_str());
+        QCOMPARE(misspelled.err,
+                 std::string("slipway: no command \"stauts\"; slipway --help lists them\n"));
+        auto wrong = runs({"logs", "dockerd"});
+        QVERIFY2(wrong.err.starts_with("slipway logs: ") &&
+                     wrong.err.ends_with("; slipway logs --help says more\n"),
+                 wrong.err.c_str());
     }
 
     void aBrokenHomeIsSaid()
@@ -279,8 +290,9 @@ private slots:
         m_environment["FAKE_BRIDGE_DIES"] = "early";
         auto start = runs({"start"});
         QCOMPARE(start.exitCode, 1);
-        QCOMPARE(start.err, std::string("slipway: the bridge has ended: slipway-bridge: make "
-                                        "/nowhere: read-only file system\n"));
+        QCOMPARE(
+            start.err,
+            std::string("slipway: the bridge has ended: make /nowhere: read-only file system\n"));
     }
 
     void aBridgeThatFindsTheLockStillHeldIsTriedAgain()

@@ -61,7 +61,7 @@ v1::State runningState()
     web->set_since_unix_ms(kNow - 65'000);
     web->set_bytes(3'140'000);
     auto* db = addPort(state, "::1", 5432, "db", 5432);
-    db->set_refusal("held by postgres (pid 812)");
+    db->set_refusal("bind [::1]:5432: held by postgres (pid 812)");
     db->set_remedy("stop postgres, or publish another port, then: docker restart db");
     auto* warning = state.add_warnings();
     warning->set_text("port 5432 of db is not published");
@@ -138,8 +138,8 @@ Machine   sandbox, root, cgroup v2,
           412 MB memory, 1.8 GB disk
 Files     direct: native speed, no confinement
           (see SECURITY); fuse available
-          2 folders in use: ~/shop (2
-          containers), /home/anna/site (1)
+          2 folders in use: ~/shop
+          (2 containers), /home/anna/site (1)
 Network   egress nat, name server 10.0.0.2
 Memory    Bridge 21 MB, Desktop not running
           (no display)
@@ -212,6 +212,27 @@ Warnings  1  port 5432 of a database with a
         state.set_since_unix_ms(kNow - 5000);
         QCOMPARE(QString::fromStdString(statusText(state, kReader)),
                  QString("Slipway 0.1.0   trouble: dockerd does not answer       for 5 s\n"));
+    }
+
+    void whatIsBeingDoneIsSaidOnce()
+    {
+        v1::State state;
+        state.set_condition(v1::CONDITION_STARTING);
+        state.set_reason("starting the engine");
+        QCOMPARE(conditionText(state), std::string("starting the engine"));
+        state.set_reason("waiting for the agent");
+        QCOMPARE(conditionText(state), std::string("starting: waiting for the agent"));
+    }
+
+    void aDegradedEngineSaysWhy()
+    {
+        auto state = runningState();
+        state.set_condition(v1::CONDITION_DEGRADED);
+        state.set_reason("port 5432 of db is not published");
+        auto text = QString::fromStdString(statusText(state, kReader));
+        QVERIFY2(text.startsWith("Slipway 0.1.0   degraded, 3 containers: port 5432 of db is not "
+                                 "published  up 2 h"),
+                 qPrintable(text));
     }
 
     void theContextIsCurrentOnlyWithoutDockerHost()
@@ -297,6 +318,7 @@ Warnings  1  port 5432 of a database with a
         QCOMPARE(shortened("starting: …", 20), std::string("starting: …"));
         QCOMPARE(shortened("ärger", 4), std::string("ärg…"));
         QCOMPARE(wrapped("a bb  ccc", 5, 2), std::string("a bb\n  ccc"));
+        QCOMPARE(wrapped("abc 89 MB", 7, 2), std::string("abc\n  89 MB"));
         QCOMPARE(wrapped("longerthanthat b", 5, 1), std::string("longerthanthat\n b"));
         QCOMPARE(shellQuoted("it's"), std::string("'it'\\''s'"));
     }
