@@ -18,6 +18,6 @@ enum class Look {
 inline constexpr int kStartingFrames = 4;
 
 QImage stateImage(Look look, int sizePx, int frame = 0);  // `frame` counts while Starting.
-QIcon stateIcon(Look look, int frame = 0);                // 16 to 64 px.
+QIcon stateIcon(Look look, int frame = 0);                // Of any size.
 
 }  // namespace slipway

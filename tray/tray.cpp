@@ -27,7 +27,7 @@ Tray::Tray()
     m_restart = m_menu.addAction("Restart", this, &Tray::restartChosen);
     m_menu.addSeparator();
     m_stopAndQuit = m_menu.addAction("Stop engine and quit", this, &Tray::stopAndQuitChosen);
-    m_menu.addAction("Quit Slipway (the engine goes on)", this, &Tray::quitChosen);
+    m_quit = m_menu.addAction("Quit Slipway", this, &Tray::quitChosen);
     m_icon.setContextMenu(&m_menu);
 
     m_animation.setInterval(kFrameTime);
@@ -35,7 +35,7 @@ Tray::Tray()
         ++m_frame;
         drawFrame();
     });
-    display(trayView(std::nullopt, false));
+    display(trayView(Absence::NotYetHeard));
 }
 
 void Tray::show()
@@ -50,10 +50,12 @@ void Tray::display(const TrayView& view)
     m_stop->setEnabled(view.canStop);
     m_restart->setEnabled(view.canRestart);
     m_stopAndQuit->setEnabled(view.canStop);
+    m_quit->setText(view.canStop ? "Quit Slipway (the engine goes on)" : "Quit Slipway");
     m_icon.setToolTip(view.toolTip);
     if (view.look == m_look && !m_icon.icon().isNull()) return;
     m_look = view.look;
     m_frame = 0;
+    m_status->setIcon(stateIcon(m_look, kStartingFrames - 1));
     drawFrame();
     if (m_look == Look::Starting)
         m_animation.start();

@@ -37,6 +37,7 @@ private:
     QAction* m_stop;
     QAction* m_restart;
     QAction* m_stopAndQuit;
+    QAction* m_quit;
     QTimer m_animation;
     Look m_look = Look::Stopped;
     int m_frame = 0;

@@ -59,34 +59,50 @@ QString statusOf(const QString& name, const QStringList& details)
     return details.isEmpty() ? name : name + ": " + details.join(", ");
 }
 
-TrayView bridgeless(bool machineGoesOn)
-{
-    TrayView view;
-    view.canStart = true;
-    view.canStop = machineGoesOn;
-    view.look = machineGoesOn ? Look::Degraded : Look::Stopped;
-    view.status = machineGoesOn ? "Bridge not running; the engine goes on" : "Stopped";
-    view.toolTip = "Slipway\n" + view.status;
-    return view;
-}
-
 }  // namespace
 
-TrayView trayView(const std::optional<v1::State>& state, bool machineGoesOn)
+TrayView trayView(const v1::State& state)
 {
-    if (!state) return bridgeless(machineGoesOn);
-    auto condition = state->condition();
-    QStringList details = detailsOf(*state);
+    auto condition = state.condition();
+    QStringList details = detailsOf(state);
     TrayView view;
     view.look = lookOf(condition);
     view.status = statusOf(nameOf(condition), details);
     view.toolTip = (QStringList{"Slipway: " + nameOf(condition).toLower()} + details).join('\n');
-    for (const auto& warning : state->warnings())
+    for (const auto& warning : state.warnings())
         view.toolTip += "\n! " + QString::fromStdString(warning.text());
     bool settled = condition != v1::CONDITION_STARTING && condition != v1::CONDITION_STOPPING;
     view.canStart = condition == v1::CONDITION_STOPPED || condition == v1::CONDITION_TROUBLE;
     view.canStop = condition != v1::CONDITION_STOPPED && condition != v1::CONDITION_STOPPING;
     view.canRestart = settled && condition != v1::CONDITION_STOPPED;
+    return view;
+}
+
+TrayView trayView(Absence absence)
+{
+    TrayView view;
+    switch (absence) {
+        case Absence::Stopped:
+            view.status = "Stopped";
+            view.canStart = true;
+            break;
+        case Absence::MachineGoesOn:
+            view.look = Look::Degraded;
+            view.status = "Bridge not running; containers go on";
+            view.toolTip = "Ports and endpoint are away: choose Start";
+            view.canStart = view.canStop = true;
+            break;
+        case Absence::NotYetHeard:
+            view.look = Look::Starting;
+            view.status = "Waiting for the bridge";
+            break;
+        case Absence::Silent:
+            view.look = Look::Trouble;
+            view.status = "The bridge does not answer";
+            view.toolTip = "In a terminal: slipway status";
+            break;
+    }
+    view.toolTip = QStringList{"Slipway", view.status, view.toolTip}.join('\n').trimmed();
     return view;
 }
 

@@ -1,8 +1,6 @@
 // What the tray shows of a state: a pure function, so that it can be tested without a tray.
 #pragma once
 
-#include <optional>
-
 #include <QString>
 
 #include "shared/proto/bridge.pb.h"
@@ -19,8 +17,16 @@ struct TrayView {
     bool canRestart = false;
 };
 
-// No state: no bridge answers. `machineGoesOn` tells whether it has left a machine running.
-TrayView trayView(const std::optional<v1::State>& state, bool machineGoesOn);
+TrayView trayView(const v1::State& state);
+
+// What can be told of a bridge that has not told its state.
+enum class Absence {
+    Stopped,        // Neither it nor the machine runs.
+    MachineGoesOn,  // It does not run; the machine does.
+    NotYetHeard,    // It runs and has been asked.
+    Silent,         // It runs and should have answered.
+};
+TrayView trayView(Absence absence);
 
 // While something is done that no bridge reports, as launching one is.
 TrayView busyTrayView(const QString& what);

@@ -42,7 +42,7 @@ public:
     void watchNow();  // A bridge has just been launched: no need to wait any longer.
 
 signals:
-    void stateChanged();
+    void stateChanged();  // Also where the same has been told again, as a living bridge does.
 
 private:
     class Watch;

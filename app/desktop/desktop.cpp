@@ -7,6 +7,7 @@
 
 #include "app/desktop/late_tray.h"
 #include "app/launcher/bridge_launcher.h"
+#include "app/launcher/bridge_process.h"
 #include "app/launcher/machine_record.h"
 
 namespace slipway {
@@ -14,6 +15,9 @@ namespace {
 
 constexpr std::chrono::milliseconds kLookForTrayEvery{500};
 constexpr int kLooksBeforeSayingSo = 10;
+constexpr std::chrono::milliseconds kLookEvery{500};
+constexpr std::chrono::milliseconds kAnswersWithin{5000};
+constexpr std::chrono::milliseconds kHeardWithin{15000};  // A bridge tells its state every 5 s.
 
 }  // namespace
 
@@ -27,6 +31,7 @@ Desktop::Desktop(const Home& home) : m_home(home), m_client(home)
             [this] { act("restart", &BridgeClient::restartEngine); });
     connect(&m_tray, &Tray::quitChosen, qApp, &QCoreApplication::quit);
     connect(&m_tray, &Tray::stopAndQuitChosen, this, [this] { act("stop", &BridgeClient::quit); });
+    connect(&m_lookAgain, &QTimer::timeout, this, &Desktop::look);
     connect(&m_trayWait, &QTimer::timeout, this, &Desktop::waitForTray);
     refresh();
     m_trayWait.start(kLookForTrayEvery);
@@ -56,12 +61,27 @@ void Desktop::waitForTray()
 
 void Desktop::refresh()
 {
-    if (m_launching && !m_client.state()) {
-        m_tray.display(busyTrayView("the bridge"));
-        return;
-    }
-    bool machineGoesOn = !m_client.state() && machineRecord(m_home) == MachineRecord::Alive;
-    m_tray.display(trayView(m_client.state(), machineGoesOn));
+    m_heard.start();
+    look();
+}
+
+// What no bridge tells has to be looked for: that it is silent, that it is gone and the machine
+// too.
+void Desktop::look()
+{
+    m_tray.display(view());
+    m_lookAgain.start(m_client.state() ? kHeardWithin + kLookEvery : kLookEvery);
+}
+
+TrayView Desktop::view() const
+{
+    const auto& state = m_client.state();
+    bool silent = m_heard.hasExpired((state ? kHeardWithin : kAnswersWithin).count());
+    if (state && !silent) return trayView(*state);
+    if (m_launching) return busyTrayView("the bridge");
+    if (bridgeProcess(m_home)) return trayView(silent ? Absence::Silent : Absence::NotYetHeard);
+    return trayView(machineRecord(m_home) == MachineRecord::Alive ? Absence::MachineGoesOn
+                                                                  : Absence::Stopped);
 }
 
 void Desktop::act(const QString& what, Action action)

@@ -4,7 +4,9 @@
 #include <functional>
 #include <thread>
 
+#include <QElapsedTimer>
 #include <QObject>
+#include <QTimer>
 
 #include "app/desktop/bridge_client.h"
 #include "tray/tray.h"
@@ -26,6 +28,8 @@ private:
 
     void waitForTray();
     void refresh();
+    void look();
+    TrayView view() const;
     void act(const QString& what, Action action);  // Launches a bridge first where none answers.
     void launchBridgeThen(std::function<void()> next);
     void problem(const QString& text);
@@ -36,6 +40,8 @@ private:
     QTimer m_trayWait;
     int m_trayLooks = 0;
     bool m_launching = false;
+    QElapsedTimer m_heard;  // Since the bridge was last heard, or began to be asked.
+    QTimer m_lookAgain;
     std::thread m_launcher;
 };
 

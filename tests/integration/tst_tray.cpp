@@ -8,8 +8,9 @@
 #include <QTemporaryDir>
 #include <QTest>
 
-#include "shared/process/process_facts.h"
+#include "app/launcher/bridge_process.h"
 #include "shared/paths/home.h"
+#include "shared/process/process_facts.h"
 #include "tests/fakes/fake_bridge.h"
 #include "tests/support/display/own_session.h"
 #include "tests/support/display/tray_host.h"
@@ -192,6 +193,44 @@ private slots:
         startBridge();
         m_bridge->setState(stateOf(v1::CONDITION_RUNNING));
         QTRY_VERIFY_WITH_TIMEOUT(status().startsWith("Running"), 10000);
+    }
+
+    void tellsAMachineWithoutABridgeAndItsEnd()
+    {
+        Command sleeper{"sleep", {"600"}};
+        auto machine = Child::start(sleeper);
+        QVERIFY(machine.has_value());
+        std::ofstream(m_home.machineFile())
+            << "{\"pid\": " << machine->pid()
+            << ", \"start_time\": " << *startTimeOf(machine->pid()) << "}";
+        m_desktop = startDesktop();
+        QTRY_COMPARE(status(), QString("Bridge not running; containers go on"));
+        QVERIFY(enabled("Start") && enabled("Stop"));
+        machine->kill();
+        machine->wait();
+        QTRY_COMPARE(status(), QString("Stopped"));
+    }
+
+    void tellsABridgeThatDoesNotAnswer()
+    {
+        m_desktop = startDesktop();
+        QTRY_VERIFY(enabled("Start"));
+        m_host->click("Start");
+        QTRY_VERIFY_WITH_TIMEOUT(status().startsWith("Running"), 10000);
+        auto bridge = bridgeProcess(m_home);
+        QVERIFY(bridge);
+        ::kill(*bridge, SIGSTOP);
+        QTRY_COMPARE_WITH_TIMEOUT(status(), QString("The bridge does not answer"), 25000);
+        m_desktop->terminate();
+        m_desktop->wait();
+        m_desktop = startDesktop();
+        QTRY_COMPARE(status(), QString("Waiting for the bridge"));
+        QTRY_COMPARE_WITH_TIMEOUT(status(), QString("The bridge does not answer"), 10000);
+        QVERIFY(!enabled("Start") && !enabled("Stop") && !enabled("Stop engine and quit"));
+        ::kill(*bridge, SIGCONT);
+        QTRY_VERIFY_WITH_TIMEOUT(status().startsWith("Running"), 10000);
+        ::kill(*bridge, SIGKILL);
+        QTRY_COMPARE(status(), QString("Stopped"));
     }
 
     void quitLeavesTheEngineAlone()

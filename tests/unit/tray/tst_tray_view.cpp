@@ -19,6 +19,15 @@ v1::State stateOf(v1::Condition condition, const char* reason = "")
     return state;
 }
 
+QString allowedBy(const TrayView& view)
+{
+    QStringList allowed;
+    if (view.canStart) allowed << "start";
+    if (view.canStop) allowed << "stop";
+    if (view.canRestart) allowed << "restart";
+    return allowed.join(' ');
+}
+
 const std::array kLooks{Look::Stopped, Look::Starting, Look::Running, Look::Degraded,
                         Look::Trouble};
 
@@ -73,14 +82,9 @@ private slots:
     {
         QFETCH(int, condition);
         QFETCH(QString, reason);
-        auto view =
-            trayView(stateOf(static_cast<v1::Condition>(condition), reason.toUtf8()), false);
+        auto view = trayView(stateOf(static_cast<v1::Condition>(condition), reason.toUtf8()));
         QTEST(view.status, "status");
-        QStringList allowed;
-        if (view.canStart) allowed << "start";
-        if (view.canStop) allowed << "stop";
-        if (view.canRestart) allowed << "restart";
-        QTEST(allowed.join(' '), "allowed");
+        QTEST(allowedBy(view), "allowed");
         QVERIFY(view.toolTip.startsWith("Slipway: "));
         QVERIFY(view.toolTip.contains(reason));
     }
@@ -89,17 +93,37 @@ private slots:
     {
         auto state = stateOf(v1::CONDITION_DEGRADED);
         state.add_warnings()->set_text("the disk is nearly full");
-        QVERIFY(trayView(state, false).toolTip.endsWith("\n! the disk is nearly full"));
+        QVERIFY(trayView(state).toolTip.endsWith("\n! the disk is nearly full"));
     }
 
-    void withoutABridgeTheMachineDecides()
+    void aBridgeThatTellsNothingIsToldApart_data()
     {
-        auto gone = trayView(std::nullopt, false);
-        QCOMPARE(gone.status, QString("Stopped"));
-        QVERIFY(gone.canStart && !gone.canStop);
-        auto orphaned = trayView(std::nullopt, true);
-        QCOMPARE(orphaned.status, QString("Bridge not running; the engine goes on"));
-        QVERIFY(orphaned.canStart && orphaned.canStop);
+        QTest::addColumn<int>("absence");
+        QTest::addColumn<int>("look");
+        QTest::addColumn<QString>("toolTip");
+        QTest::addColumn<QString>("allowed");
+        QTest::newRow("stopped") << int(Absence::Stopped) << int(Look::Stopped)
+                                 << "Slipway\nStopped"
+                                 << "start";
+        QTest::newRow("machine goes on") << int(Absence::MachineGoesOn) << int(Look::Degraded)
+                                         << "Slipway\nBridge not running; containers go on\n"
+                                            "Ports and endpoint are away: choose Start"
+                                         << "start stop";
+        QTest::newRow("not yet heard")
+            << int(Absence::NotYetHeard) << int(Look::Starting) << "Slipway\nWaiting for the bridge"
+            << "";
+        QTest::newRow("silent") << int(Absence::Silent) << int(Look::Trouble)
+                                << "Slipway\nThe bridge does not answer\n"
+                                   "In a terminal: slipway status"
+                                << "";
+    }
+    void aBridgeThatTellsNothingIsToldApart()
+    {
+        QFETCH(int, absence);
+        auto view = trayView(static_cast<Absence>(absence));
+        QTEST(int(view.look), "look");
+        QTEST(view.toolTip, "toolTip");
+        QTEST(allowedBy(view), "allowed");
     }
 
     void shapesDifferInMonochrome_data()
@@ -129,6 +153,15 @@ private slots:
                  stateImage(Look::Starting, 16, kStartingFrames));
     }
 
+    void isDrawnAtTheSizeAskedFor()
+    {
+        for (int size : {16, 19, 22, 44}) {
+            auto image = stateIcon(Look::Running).pixmap(QSize(size, size), 1).toImage();
+            QCOMPARE(image.convertToFormat(QImage::Format_ARGB32_Premultiplied),
+                     stateImage(Look::Running, size));
+        }
+    }
+
     void nothingIsCutOff()
     {
         for (Look look : kLooks) {
@@ -141,5 +174,5 @@ private slots:
     }
 };
 
-QTEST_APPLESS_MAIN(TestTrayView)
+QTEST_MAIN(TestTrayView)
 #include "tst_tray_view.moc"
