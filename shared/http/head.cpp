@@ -1,8 +1,8 @@
 // Theory of operation. Boost.Beast's parser checks the grammar; what it lets through and two
 // implementations could still read differently is refused here: repeated or listed Content-Length,
 // a Transfer-Encoding that is not exactly `chunked`, either of them beside the other, chunks under
-// HTTP/1.0, no Host or several. Heads are then written out anew from the parsed fields, so folded
-// lines and odd blanks never reach the engine.
+// HTTP/1.0, no Host or several, folded lines. Heads are then written out anew from the parsed
+// fields, so odd blanks never reach the engine.
 #include "shared/http/head.h"
 
 #include <algorithm>
@@ -73,6 +73,10 @@ private:
 template <bool isRequest, class HeadType>
 Result<HeadType> parse(std::string_view text, std::string_view what)
 {
+    auto isBlank = [&](std::size_t at) { return text[at] == ' ' || text[at] == '\t'; };
+    for (std::size_t end = text.find('\n'); end + 1 < text.size(); end = text.find('\n', end + 1))
+        if (isBlank(end + 1))
+            return fail(Code::InvalidArgument, fmt::format("malformed {}: a folded line", what));
     HeadParser<isRequest, HeadType> parser;
     ErrorCode failed;
     std::size_t used = parser.put(boost::asio::buffer(text.data(), text.size()), failed);

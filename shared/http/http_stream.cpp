@@ -82,7 +82,8 @@ void HttpStream::deliverLater()
     }));
 }
 
-HeadReader::HeadReader(HttpStream& from, Done done) : m_from(from), m_done(std::move(done))
+HeadReader::HeadReader(HttpStream& from, Done done, std::function<void()> begun)
+    : m_from(from), m_done(std::move(done)), m_begun(std::move(begun))
 {
     more();
 }
@@ -109,7 +110,10 @@ void HeadReader::arrived(ByteStream::Bytes bytes)
     std::size_t length = headLength(m_text, before);
     if (length > kMaxHeadBytes || (length == 0 && m_text.size() > kMaxHeadBytes))
         return finish(fail(Code::ResourceExhausted, "the message's head is larger than 1 MiB"));
-    if (length == 0) return more();
+    if (length == 0) {
+        if (before == 0 && m_begun) m_begun();
+        return more();
+    }
     m_from.unread(bytes.subspan(length - before));
     m_text.resize(length);
     finish(std::move(m_text));

@@ -57,7 +57,8 @@ public:
     // An empty text is an orderly end before the first byte.
     using Done = std::function<void(Result<std::string>)>;
 
-    HeadReader(HttpStream& from, Done done);
+    // `begun` may be empty: called once, if a head came only in part.
+    HeadReader(HttpStream& from, Done done, std::function<void()> begun = nullptr);
     ~HeadReader();
 
 private:
@@ -67,6 +68,7 @@ private:
 
     HttpStream& m_from;
     Done m_done;
+    std::function<void()> m_begun;
     std::string m_text;
 };
 

@@ -11,9 +11,10 @@
 // moved one read and one write at a time, so memory is two buffers for however long a stream stays
 // open. Once the request is sent the client is watched: its half-close is passed on (dockerd then
 // cancels the call, as it would on a direct connection), its reset ends the exchange. An engine
-// that leaves before it has answered is a 502. Whatever ends the connection early is followed by a
-// short wait for the client's own end, so that a client still sending can read the answer instead
-// of a reset.
+// that leaves before it has answered is a 502. A head that has begun must end within a time limit;
+// a connection that is silent between requests may stay so for days. Whatever ends the connection
+// early is followed by a short wait for the client's own end, so that a client still sending can
+// read the answer instead of a reset.
 #include "wsl-bridge/engine/http_proxy.h"
 
 #include <fmt/format.h>
@@ -49,6 +50,8 @@ std::string_view reasonOf(unsigned status)
             return "Bad Request";
         case 403:
             return "Forbidden";
+        case 408:
+            return "Request Timeout";
         case 413:
             return "Content Too Large";
         case 431:
@@ -68,7 +71,7 @@ HttpProxy::HttpProxy(ProxyContext& context, StreamPtr client, std::function<void
     : m_context(context),
       m_ended(std::move(ended)),
       m_client(std::make_unique<http::HttpStream>(context.loop, std::move(client))),
-      m_lingering(context.loop)
+      m_limit(context.loop)
 {
 }
 
@@ -91,11 +94,18 @@ void HttpProxy::readRequest()
     m_requestSent = m_requestBroken = m_answerBegun = m_answerSent = m_rawNext = false;
     if (m_engine) m_engine->watch([this](Result<>) { m_engine.reset(); });
     m_requestReader = std::make_unique<http::HeadReader>(
-        *m_client, [this](Result<std::string> text) { gotRequest(std::move(text)); });
+        *m_client, [this](Result<std::string> text) { gotRequest(std::move(text)); },
+        [this] {
+            m_limit.after(m_context.options.headLimit, [this] {
+                m_requestReader.reset();
+                refuse(408, "the request's head did not come to its end in time");
+            });
+        });
 }
 
 void HttpProxy::gotRequest(Result<std::string> text)
 {
+    m_limit.stop();
     if (!text && text.error().code == Code::ResourceExhausted)
         return refuse(431, text.error().message);
     if (!text || text->empty()) return finish();
@@ -120,9 +130,7 @@ void HttpProxy::holdRequest()
 
 void HttpProxy::heldRequest(Result<http::BodyCollector::Body> body)
 {
-    if (!body && body.error().code == Code::InvalidArgument)
-        return refuse(400, body.error().message);
-    if (!body) return finish();
+    if (!body) return refuse(400, body.error().message);
     if (!body->scanner.done())
         return refuse(413,
                       fmt::format("the body is larger than {} MiB", ApiEdits::kMaxHeldBytes >> 20));
@@ -173,16 +181,14 @@ void HttpProxy::forward()
 
 void HttpProxy::moveRequestBody()
 {
-    m_requestPump = std::make_unique<http::BodyPump>(
-        *m_client, *m_engine, http::BodyScanner(http::framingOf(m_request)),
-        [this](Result<> moved) {
-            if (moved) return requestSent();
-            if (m_requestPump->writeFailed()) return requestBroken();
-            bool malformed = moved.error().code == Code::InvalidArgument;
-            if (malformed && !m_answerBegun && !m_clientBusy)
-                return refuse(400, moved.error().message);
-            finish();
-        });
+    m_requestPump = std::make_unique<http::BodyPump>(*m_client, *m_engine,
+                                                     http::BodyScanner(http::framingOf(m_request)),
+                                                     [this](Result<> moved) {
+                                                         if (moved) return requestSent();
+                                                         if (m_requestPump->writeFailed())
+                                                             return requestBroken();
+                                                         refuse(400, moved.error().message);
+                                                     });
     m_requestPump->start();
 }
 
@@ -247,7 +253,10 @@ void HttpProxy::holdAnswer(http::Framing framing)
 
 void HttpProxy::heldAnswer(Result<http::BodyCollector::Body> body)
 {
-    if (!body) return finish();
+    if (!body) {
+        m_answerBegun = false;
+        return refuse(502, context("the engine's answer", body.error()).message);
+    }
     if (!body->scanner.done())  // Too large to hold after all: on as it came.
         return toClient(http::toText(m_answer) + body->raw,
                         [this, scanner = body->scanner] { moveAnswerBody(scanner); });
@@ -310,7 +319,7 @@ void HttpProxy::linger()
     m_engine.reset();
     m_client->forget();
     m_client->closeWrite();
-    m_lingering.after(kLinger, [this] { finish(); });
+    m_limit.after(kLinger, [this] { finish(); });
     discard();
 }
 

@@ -57,7 +57,7 @@ private:
     std::unique_ptr<http::HttpStream> m_client;
     std::unique_ptr<http::HttpStream> m_engine;  // Kept for the next request.
     std::unique_ptr<Relay> m_relay;
-    Timer m_lingering;
+    Timer m_limit;  // Of a head that has begun, and of the wait for the client's end.
 
     // Of the request in hand.
     http::RequestHead m_request;

@@ -21,6 +21,7 @@ struct ProxyOptions {
     std::filesystem::path endpointSocket;
     std::filesystem::path recordsDir;       // Of the spellings of host paths.
     std::chrono::milliseconds wait{10000};  // For an engine that starts, or is being restarted.
+    std::chrono::milliseconds headLimit{30000};  // For a request's head, from its first byte.
 
     // Called for each host path before the container that binds it is created. May be empty.
     std::function<void(const std::filesystem::path& hostPath, Done)> grant;

@@ -50,7 +50,12 @@ private:
         std::string target = m_json.stringIn(mount, "Target");
         for (JsonSpan driver : m_json.reach(mount, {"VolumeOptions", "DriverConfig"}))
             TRY_VOID(editVolume(driver, "Options", m_json.stringIn(driver, "Name"), target));
-        if (m_json.stringIn(mount, "Type") != "bind") return {};
+        std::string type = m_json.stringIn(mount, "Type");
+        if (type == "npipe")
+            return fail(Code::InvalidArgument,
+                        "invalid mount config for type \"npipe\": mount type unknown: named pipes "
+                        "are for Windows containers; bind a socket with type=bind");
+        if (type != "bind") return {};
         for (JsonSpan create : m_json.reach(mount, {"BindOptions", "CreateMountpoint"}))
             if (m_json.isTrue(create)) missing = Missing::Create;
         return editPath(m_json.member(mount, "Source"), target, missing);
@@ -102,6 +107,8 @@ private:
                 break;
             case PathOwner::Host:
                 TRY(auto canonical, m_find(spelled, missing));
+                // The endpoint by another way to it.
+                if (ownerOf(canonical.string(), m_endpointSocket) == PathOwner::DockerSocket) break;
                 request.hostPaths.push_back(canonical);
                 machine = toMachinePath(canonical);
         }

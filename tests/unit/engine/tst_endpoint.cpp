@@ -177,6 +177,37 @@ private slots:
         QVERIFY(std::filesystem::exists(bench.options.recordsDir / "aa.json"));
     }
 
+    void forgetsServicesAndVolumesThatAreGone()
+    {
+        Bench bench;
+        {
+            Records records(bench.options.recordsDir);
+            for (BindRecords* some : {&records.services, &records.volumes})
+                for (const char* id : {"kept", "gone"})
+                    QVERIFY(some->put(id, {{"/d", "/mnt/host/x", "/x"}}).has_value());
+        }
+        auto kept = [&](const char* kind, const char* id) {
+            return std::filesystem::exists(bench.options.recordsDir / kind /
+                                           (std::string(id) + ".json"));
+        };
+        QVERIFY(bench.listen());
+        bench.endpoint->setEngine({&bench.dialer, false, ""});
+        auto answered = [&](const std::string& target, const std::string& body) {
+            return runUntil(bench.loop, [&] {
+                for (Wire& wire : bench.dialer.wires)
+                    if (wire.poll().got.starts_with("GET " + target + " "))
+                        return wire.send(answer(body));
+                return false;
+            });
+        };
+        QVERIFY(answered("/volumes", json("{'Volumes':[{'Name':'kept'}],'Warnings':null}")));
+        QVERIFY(runUntil(bench.loop, [&] { return !kept("volumes", "gone"); }));
+        QVERIFY(kept("volumes", "kept"));
+        QVERIFY(answered("/services", json("[{'ID':'kept'}]")));
+        QVERIFY(runUntil(bench.loop, [&] { return !kept("services", "gone"); }));
+        QVERIFY(kept("services", "kept"));
+    }
+
     void actsAsItsUser()
     {
         if (::geteuid() != 0) QSKIP("needs root to act for somebody else; run the tests as root");
@@ -197,6 +228,10 @@ private slots:
         QCOMPARE(::stat((base + "/open/a/b").c_str(), &facts), 0);
         QCOMPARE(facts.st_uid, uid_t{65534});
         QVERIFY(findHostFolder(base + "/secret", Missing::Refuse, *invokingUser()).has_value());
+        auto left = findHostFolder(base + "/open/../none", Missing::Leave, nobody);
+        QCOMPARE(left->string(), base + "/none");
+        QVERIFY(!std::filesystem::exists(*left));
+        QVERIFY(!findHostFolder(base + "/secret/none", Missing::Leave, nobody).has_value());
     }
 
     void restoresLiveRestoreOutsideOfASwarm_data()

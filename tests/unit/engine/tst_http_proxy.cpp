@@ -295,8 +295,18 @@ private slots:
             "POST /containers/create HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: "
             "chunked\r\n\r\nzz\r\n",
             "400");
-        row("bad chunk of a relayed body",
-            "POST /build HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "400");
+        row("two lengths",
+            "POST /build HTTP/1.1\r\nHost: d\r\nContent-Length: 3\r\nContent-Length: "
+            "4\r\n\r\nabcd",
+            "400");
+        row("folded line", "GET / HTTP/1.1\r\nHost: d\r\nX: a\r\n Y: b\r\n\r\n", "400");
+        row("bare line feeds", "GET / HTTP/1.1\nHost: d\n\n", "400");
+        for (const char* call :
+             {"/containers/create", "/services/create", "/services/x/update", "/volumes/create"}) {
+            row(call, QString::fromStdString(post(call, "{\"a\":")), "400");
+            row(qPrintable(QString("%1, deep").arg(call)),
+                QString::fromStdString(post(call, std::string(50000, '['))), "400");
+        }
     }
     void refusesWithAReason()
     {
@@ -313,8 +323,88 @@ private slots:
         QVERIFY2(bench.client->got.starts_with("HTTP/1.1 " + status.toStdString()),
                  bench.client->got.c_str());
         QVERIFY(bench.client->got.find("{\"message\":\"") != std::string::npos);
+        QVERIFY(bench.dialer.hellos.empty());
         bench.client->close();
         QVERIFY(bench.until([&] { return bench.ended; }));
+    }
+
+    void refusesARelayedBodyThatIsCutOrMalformed_data()
+    {
+        QTest::addColumn<QString>("fields");
+        QTest::addColumn<QString>("body");
+        QTest::newRow("bad chunk") << "Transfer-Encoding: chunked"
+                                   << "zz\r\n";
+        QTest::newRow("cut chunk") << "Transfer-Encoding: chunked"
+                                   << "5\r\nabc";
+        QTest::newRow("lying length") << "Content-Length: 50"
+                                      << "abc";
+    }
+    void refusesARelayedBodyThatIsCutOrMalformed()
+    {
+        QFETCH(QString, fields);
+        QFETCH(QString, body);
+        Bench bench;
+        QVERIFY(bench.client->send("POST /build HTTP/1.1\r\nHost: d\r\n" +
+                                   (fields + "\r\n\r\n" + body).toStdString()));
+        bench.client->closeWrite();
+        QVERIFY(bench.until([&] { return bench.client->poll().ended && bench.ended; }));
+        QVERIFY2(bench.client->got.starts_with("HTTP/1.1 400 "), bench.client->got.c_str());
+        QVERIFY(bench.client->got.ends_with("\"}\n"));
+        QVERIFY(bench.until([&] { return bench.engine().poll().ended; }));
+    }
+
+    void forwardsNothingOfACutCreate()
+    {
+        Bench bench;
+        QVERIFY(bench.client->send(
+            "POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Length: 50\r\n\r\n{}"));
+        bench.client->closeWrite();
+        QVERIFY(bench.until([&] { return bench.client->poll().ended && bench.ended; }));
+        QVERIFY2(bench.client->got.starts_with("HTTP/1.1 400 "), bench.client->got.c_str());
+        QVERIFY(bench.dialer.hellos.empty());
+    }
+
+    void waitsForAHeadOnlySoLong()
+    {
+        Bench bench;
+        bench.context.options.headLimit = std::chrono::milliseconds(50);
+        QVERIFY(bench.client->send(get("/a") + "GET /b HTTP/1.1\r\nHo"));
+        QVERIFY(bench.engineGets(get("/a")));
+        QVERIFY(bench.engine().send(kOk));
+        QVERIFY(bench.until([&] { return bench.client->poll().ended; }));
+        QVERIFY2(bench.client->got.starts_with(std::string(kOk) + "HTTP/1.1 408 "),
+                 bench.client->got.c_str());
+        QVERIFY(bench.client->got.ends_with("\"}\n"));
+    }
+
+    void letsASilentConnectionStay()
+    {
+        Bench bench;
+        bench.context.options.headLimit = std::chrono::milliseconds(10);
+        QVERIFY(bench.client->send("GET /a HTTP/1.1\r\n"));
+        QVERIFY(bench.client->send("Host: d\r\n\r\n"));
+        QVERIFY(bench.engineGets(get("/a")));
+        QVERIFY(bench.engine().send(kOk));
+        QVERIFY(bench.clientGets(kOk));
+        Timer later(bench.loop);
+        bool passed = false;
+        later.after(std::chrono::milliseconds(100), [&] { passed = true; });
+        QVERIFY(bench.until([&] { return passed; }));
+        QVERIFY(!bench.client->poll().ended);
+        QVERIFY(bench.client->send(get("/b")));
+        QVERIFY(bench.engineGets(get("/a") + get("/b")));
+    }
+
+    void saysThatTheEngineLeftInAnAnswerThatIsEdited()
+    {
+        Bench bench;
+        QVERIFY(bench.client->send(get("/volumes")));
+        QVERIFY(bench.engineGets(get("/volumes")));
+        QVERIFY(bench.engine().send(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"));
+        bench.engine().close();
+        QVERIFY(bench.until([&] { return bench.client->poll().ended; }));
+        QVERIFY2(bench.client->got.starts_with("HTTP/1.1 502 "), bench.client->got.c_str());
     }
 
     void saysThatTheEngineIsNotRunning()
@@ -428,6 +518,85 @@ private slots:
         BindRecords again(bench.dir.filePath("records").toStdString());
         QCOMPARE(again.spelled("abc123", "/d", "/mnt/host" + real),
                  std::optional<std::string>(folder));
+    }
+
+    // A call and its answer, at the newest connection to the engine.
+    static bool exchange(Bench& bench, const std::string& request, const std::string& forwarded,
+                         const std::string& reply)
+    {
+        bench.client->take();
+        if (!bench.client->send(request)) return false;
+        if (!bench.until([&] {
+                return !bench.dialer.wires.empty() &&
+                       bench.dialer.wires.front().poll().got.ends_with(forwarded);
+            }))
+            return false;
+        bench.dialer.wires.front().take();
+        return bench.dialer.wires.front().send(reply) &&
+               bench.until([&] { return bench.client->poll().got.ends_with("}"); });
+    }
+
+    void remembersServicesByTheirIds()
+    {
+        Bench bench;
+        std::string link = bench.dir.filePath("link").toStdString();
+        std::string real =
+            std::filesystem::canonical(bench.dir.path().toStdString()).string() + "/real";
+        std::filesystem::create_directory(real);
+        std::filesystem::create_symlink(real, link);
+        auto spec = [](const std::string& source) {
+            return json(
+                       "{'Name':'web','TaskTemplate':{'ContainerSpec':{'Mounts':[{'Type':'bind','"
+                       "Target':'/d','Source':'") +
+                   source + json("'}]}}}");
+        };
+        std::string known = answer("200 OK", json("{'ID':'s1'}"));
+        QVERIFY(exchange(bench, post("/services/create", spec(link)), spec("/mnt/host" + real),
+                         answer("201 Created", json("{'ID':'s1'}"))));
+        QCOMPARE(bench.context.records.services.spelled("s1", "/d", "/mnt/host" + real),
+                 std::optional<std::string>(link));
+
+        // An update may name it, and its answer does not say which one it was.
+        std::string other = bench.dir.filePath("none").toStdString();
+        std::string update = post("/services/web/update?version=3", spec(other));
+        bench.client->take();
+        QVERIFY(bench.client->send(update));
+        QVERIFY(bench.until([&] {
+            return bench.engine().poll().got.starts_with("GET /services/web HTTP/1.1\r\n");
+        }));
+        QVERIFY(bench.engine().send(known));
+        Wire& engine = bench.dialer.wires.front();
+        std::string machine = std::filesystem::weakly_canonical(other).string();
+        QVERIFY(
+            bench.until([&] { return engine.poll().got.ends_with(spec("/mnt/host" + machine)); }));
+        QVERIFY(engine.send(answer("200 OK", json("{'Warnings':null}"))));
+        QVERIFY(bench.until([&] { return bench.client->poll().got.ends_with("}"); }));
+        QCOMPARE(bench.context.records.services.spelled("s1", "/d", "/mnt/host" + machine),
+                 std::optional<std::string>(other));
+        QVERIFY(!std::filesystem::exists(other));
+    }
+
+    void remembersVolumesByTheirNames()
+    {
+        Bench bench;
+        std::string folder = bench.dir.filePath("v").toStdString();
+        std::string machine = "/mnt/host" + std::filesystem::weakly_canonical(folder).string();
+        auto volume = [](const char* options, const std::string& device) {
+            return json("{'Name':'v','") + options + json("':{'o':'bind','device':'") + device +
+                   json("'}}");
+        };
+        QVERIFY(exchange(bench, post("/volumes/create", volume("DriverOpts", folder)),
+                         volume("DriverOpts", machine),
+                         answer("201 Created", volume("Options", machine))));
+        QVERIFY(bench.client->got.ends_with(volume("Options", folder)));
+        bool removed = false;
+        bench.context.bindsRemoved = [&] { removed = true; };
+        bench.client->take();
+        QVERIFY(bench.client->send("DELETE /volumes/v HTTP/1.1\r\nHost: d\r\n\r\n"));
+        QVERIFY(
+            bench.until([&] { return bench.engine().poll().got.find("DELETE /volumes/v") == 0; }));
+        QVERIFY(bench.engine().send("HTTP/1.1 204 No Content\r\n\r\n"));
+        QVERIFY(bench.until([&] { return removed; }));
     }
 
     void showsHostPathsInErrors()
