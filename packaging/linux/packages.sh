@@ -65,6 +65,11 @@ packages_install() {
     local lock_seconds=300
     packages_wait_for_lock "$lock_seconds"
     export DEBIAN_FRONTEND=noninteractive
+    # What an interrupted run has left half configured; apt refuses to go on before.
+    dpkg --configure -a </dev/null || {
+        echo "packages: dpkg --configure -a failed: put right what it names, and run this again" >&2
+        return 1
+    }
     apt-get -q -o Acquire::Retries=3 -o DPkg::Lock::Timeout="$lock_seconds" update </dev/null || {
         echo "packages: apt-get update failed: check the network and /etc/apt/sources.list.d" >&2
         return 1
