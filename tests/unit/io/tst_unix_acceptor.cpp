@@ -1,6 +1,5 @@
 // A listener of bare descriptors, and what it does when the process has none left.
 #include <cstring>
-#include <ctime>
 #include <fstream>
 
 #include <sys/resource.h>
@@ -39,15 +38,6 @@ class TestUnixAcceptor : public QObject {
         return made;
     }
 
-    static std::chrono::microseconds processorTime()
-    {
-        timespec time{};
-        ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
-        return std::chrono::seconds(time.tv_sec) +
-               std::chrono::duration_cast<std::chrono::microseconds>(
-                   std::chrono::nanoseconds(time.tv_nsec));
-    }
-
 private slots:
     void whoKnocksWhileNoDescriptorIsLeftWaits()
     {
@@ -64,13 +54,12 @@ private slots:
         QCOMPARE(::getrlimit(RLIMIT_NOFILE, &before), 0);
         rlimit none{0, before.rlim_max};
         QCOMPARE(::setrlimit(RLIMIT_NOFILE, &none), 0);
-        auto busy = processorTime();
+        int turns = 0;  // Of the loop: runUntil() itself makes some 200 a second.
         bool came = runUntil(
-            loop, [&] { return accepted > 0; }, 1s);
-        busy = processorTime() - busy;
+            loop, [&] { return ++turns && accepted > 0; }, 1s);
         QCOMPARE(::setrlimit(RLIMIT_NOFILE, &before), 0);
         QVERIFY(!came);
-        QVERIFY2(busy < 300ms, qPrintable(QString::number(busy.count())));
+        QVERIFY2(turns < 600, qPrintable(QString::number(turns)));
 
         QVERIFY(runUntil(loop, [&] { return accepted == 1; }));
         log::toStderr();
