@@ -6,9 +6,6 @@
 #include "wsl-bridge/engine/json_text.h"
 
 #include <algorithm>
-#include <array>
-
-#include <fmt/format.h>
 
 namespace slipway {
 namespace {
@@ -24,12 +21,9 @@ bool isDigit(char c)
     return c >= '0' && c <= '9';
 }
 
-int hexValue(char c)
+bool isHexDigit(char c)
 {
-    if (isDigit(c)) return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
+    return isDigit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
 std::size_t skipBlanks(std::string_view text, std::size_t at)
@@ -49,7 +43,7 @@ std::optional<std::size_t> endOfString(std::string_view text, std::size_t at)
         if (++at >= text.size()) return std::nullopt;
         if (text[at] == 'u') {
             for (int digit = 0; digit < 4; ++digit)
-                if (++at >= text.size() || hexValue(text[at]) < 0) return std::nullopt;
+                if (++at >= text.size() || !isHexDigit(text[at])) return std::nullopt;
         } else if (std::string_view("\"\\/bfnrt").find(text[at]) == std::string_view::npos) {
             return std::nullopt;
         }
@@ -186,115 +180,6 @@ private:
     std::size_t m_at = 0;
 };
 
-void appendUtf8(std::string& text, unsigned code)
-{
-    if (code < 0x80) {
-        text += static_cast<char>(code);
-    } else if (code < 0x800) {
-        text += static_cast<char>(0xc0 | code >> 6);
-        text += static_cast<char>(0x80 | (code & 0x3f));
-    } else if (code < 0x10000) {
-        text += static_cast<char>(0xe0 | code >> 12);
-        text += static_cast<char>(0x80 | (code >> 6 & 0x3f));
-        text += static_cast<char>(0x80 | (code & 0x3f));
-    } else {
-        text += static_cast<char>(0xf0 | code >> 18);
-        text += static_cast<char>(0x80 | (code >> 12 & 0x3f));
-        text += static_cast<char>(0x80 | (code >> 6 & 0x3f));
-        text += static_cast<char>(0x80 | (code & 0x3f));
-    }
-}
-
-unsigned hex4(std::string_view digits)
-{
-    unsigned value = 0;
-    for (char c : digits.substr(0, 4)) value = value * 16 + static_cast<unsigned>(hexValue(c));
-    return value;
-}
-
-// `at` stands on the first digit of \uXXXX, and on the last one used afterwards. A surrogate
-// without its other half becomes U+FFFD, as in Go.
-unsigned unescapeUnicode(std::string_view text, std::size_t& at)
-{
-    unsigned code = hex4(text.substr(at));
-    at += 3;
-    if (code < 0xd800 || code > 0xdfff) return code;
-    std::string_view next = text.substr(at + 1);
-    if (code < 0xdc00 && next.starts_with("\\u")) {
-        unsigned low = hex4(next.substr(2));
-        if (low >= 0xdc00 && low <= 0xdfff) {
-            at += 6;
-            return 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
-        }
-    }
-    return 0xfffd;
-}
-
-// The length of the UTF-8 sequence that `text` begins with (Unicode, table 3-7); 0 if it is none.
-std::size_t utf8Length(std::string_view text)
-{
-    auto byte = [&](std::size_t i) {
-        return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u;
-    };
-    unsigned first = byte(0);
-    if (first < 0x80) return 1;
-    std::size_t length = first < 0xc2   ? 0
-                         : first < 0xe0 ? 2
-                         : first < 0xf0 ? 3
-                         : first < 0xf5 ? 4
-                                        : 0;
-    unsigned low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
-    unsigned high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
-    if (length == 0 || byte(1) < low || byte(1) > high) return 0;
-    for (std::size_t i = 2; i < length; ++i)
-        if (byte(i) < 0x80 || byte(i) > 0xbf) return 0;
-    return length;
-}
-
-std::string unescape(std::string_view text)
-{
-    std::string plain;
-    for (std::size_t at = 0; at < text.size(); ++at) {
-        std::size_t length = utf8Length(text.substr(at));
-        if (length == 0) {
-            appendUtf8(plain, 0xfffd);
-            continue;
-        }
-        if (length > 1) {
-            plain += text.substr(at, length);
-            at += length - 1;
-            continue;
-        }
-        if (text[at] != '\\') {
-            plain += text[at];
-            continue;
-        }
-        switch (text[++at]) {
-            case 'b':
-                plain += '\b';
-                break;
-            case 'f':
-                plain += '\f';
-                break;
-            case 'n':
-                plain += '\n';
-                break;
-            case 'r':
-                plain += '\r';
-                break;
-            case 't':
-                plain += '\t';
-                break;
-            case 'u':
-                appendUtf8(plain, unescapeUnicode(text, ++at));
-                break;
-            default:
-                plain += text[at];
-        }
-    }
-    return plain;
-}
-
 // As encoding/json compares names: the only letters beyond ASCII that fold into it are the long s
 // and the Kelvin sign.
 std::string folded(std::string_view name)
@@ -388,27 +273,13 @@ std::vector<JsonSpan> JsonText::elements(JsonSpan array) const
 std::optional<std::string> JsonText::string(JsonSpan value) const
 {
     if (m_text[value.begin] != '"') return std::nullopt;
-    return unescape(m_text.substr(value.begin + 1, value.end - value.begin - 2));
+    return decodedJsonString(m_text.substr(value.begin + 1, value.end - value.begin - 2));
 }
 
 std::string JsonText::stringIn(JsonSpan object, std::string_view name) const
 {
     auto value = member(object, name);
     return (value ? string(*value) : std::nullopt).value_or("");
-}
-
-std::string toJsonString(std::string_view text)
-{
-    std::string json = "\"";
-    for (char c : text) {
-        if (c == '"' || c == '\\')
-            (json += '\\') += c;
-        else if (static_cast<unsigned char>(c) < 0x20)
-            json += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
-        else
-            json += c;
-    }
-    return json += '"';
 }
 
 std::string withEdits(std::string_view text, std::vector<JsonEdit> edits)

@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "wsl-bridge/engine/json_string.h"
+
 namespace slipway {
 
 // A value's place in its text, without the blanks around it.
@@ -58,8 +60,6 @@ private:
     std::string_view m_text;
     JsonSpan m_root;
 };
-
-std::string toJsonString(std::string_view text);  // With its quotes.
 
 // Edits may come in any order; they must not overlap.
 std::string withEdits(std::string_view text, std::vector<JsonEdit> edits);
