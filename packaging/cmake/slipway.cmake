@@ -13,8 +13,12 @@ target_compile_options(slipway-options INTERFACE -Wall -Wextra -Wpedantic -Wshad
 target_compile_definitions(slipway-options INTERFACE BOOST_PROCESS_USE_STD_FS)
 target_include_directories(slipway-options INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR})
 if(SLIPWAY_SANITIZE)
-  target_compile_options(slipway-options INTERFACE -fsanitize=${SLIPWAY_SANITIZE} -fno-omit-frame-pointer)
-  target_link_options(slipway-options INTERFACE -fsanitize=${SLIPWAY_SANITIZE})
+  # The sanitizer's own library is linked statically: the machine's root file system has none.
+  set(sanitized "$<NOT:$<BOOL:$<TARGET_PROPERTY:SLIPWAY_UNSANITIZED>>>:")
+  target_compile_options(slipway-options INTERFACE
+    "$<${sanitized}-fsanitize=${SLIPWAY_SANITIZE};-fno-sanitize-recover=all;-fno-omit-frame-pointer>")
+  target_link_options(slipway-options INTERFACE
+    "$<${sanitized}-fsanitize=${SLIPWAY_SANITIZE};-static-libasan;-static-libubsan;-static-libtsan>")
 endif()
 
 # "shared/core" -> "shared-core"; any other name is a library from outside and stays as it is.
@@ -65,8 +69,10 @@ function(slipway_program target)
   add_executable(${target} ${ARG_SOURCES})
   target_link_libraries(${target} PRIVATE slipway-options)
   slipway_link(${target} PRIVATE ${ARG_LINKS})
-  if(ARG_STATIC)
+  # No sanitizer works in a static program: one without libraries of ours goes without, another is not static.
+  if(ARG_STATIC AND NOT (SLIPWAY_SANITIZE AND ARG_LINKS))
     target_link_options(${target} PRIVATE -static)
+    set_target_properties(${target} PROPERTIES SLIPWAY_UNSANITIZED ON)
   endif()
   set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
   add_dependencies(programs ${target})

@@ -24,6 +24,8 @@ SUITES = ["unit", "integration", "system"]  # From the cheapest to the dearest.
 PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 SKIPPED_EXIT = 77
 GRACE_SECONDS = 2
+# A sanitizer's report, wherever it was printed.
+REPORT = re.compile(r"(Address|Leak|Thread)Sanitizer: |: runtime error: ")
 FRAME_FUNCTIONS = {"initTestCase", "cleanupTestCase"}  # Counted only where they fail or skip.
 
 
@@ -129,6 +131,25 @@ def environment_of_tests(scratch):
     return environment
 
 
+def sanitizer_options(reports):
+    """Reports go to files: nobody reads the bridge's standard error, and other users' programs report too."""
+    reports.parent.chmod(0o711)
+    reports.mkdir()
+    reports.chmod(0o1777)
+    log = f"log_path={reports}/report"
+    return {"ASAN_OPTIONS": f"{log}:detect_stack_use_after_return=1",
+            "UBSAN_OPTIONS": f"{log}:print_stacktrace=1",
+            "TSAN_OPTIONS": log}
+
+
+def take_reports(reports):
+    texts = []
+    for file in sorted(reports.iterdir()):
+        texts.append(file.read_text(errors="replace"))
+        file.unlink()
+    return "".join(texts)
+
+
 def children_of(pid):
     """The pids of its children, and of theirs."""
     found = []
@@ -203,8 +224,8 @@ def outcome_of_exit(program, status, ending, output):
     return Outcome(passed=1)
 
 
-def run_program(program, environment, junit):
-    """Its outcome and all it printed."""
+def run_program(program, environment, junit, reports):
+    """Its outcome and all it printed, with what sanitizers reported of it and of what it started."""
     file = junit / (program.name.replace("/", ".") + ".xml")
     file.unlink(missing_ok=True)
     command = list(program.command)
@@ -240,6 +261,9 @@ def run_program(program, environment, junit):
         outcome = Outcome(failed=[(program.name, ending)])
     if left:
         outcome.failed.append((program.name, f"left running: {', '.join(left)}"))
+    output += take_reports(reports)
+    if report := REPORT.search(output):
+        outcome.failed.append((program.name, output[report.start():].splitlines()[0]))
     return outcome, output
 
 
@@ -292,10 +316,11 @@ def main():
     junit.mkdir(exist_ok=True)
     outcomes = []
     with tempfile.TemporaryDirectory(prefix="slipway-tests-") as scratch:
-        environment = environment_of_tests(scratch)
+        reports = Path(scratch, "reports")
+        environment = environment_of_tests(scratch) | sanitizer_options(reports)
         for program in programs:
             started = time.monotonic()
-            outcome, output = run_program(program, environment, junit)
+            outcome, output = run_program(program, environment, junit, reports)
             report_program(program, outcome, time.monotonic() - started, output, arguments.no_skip)
             outcomes.append((program.name, outcome))
     return report_all(outcomes, arguments.no_skip)

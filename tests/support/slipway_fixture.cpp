@@ -67,6 +67,13 @@ Output outputOrError(Result<Output> output)
     return output ? *output : Output{-1, "", output.error().message};
 }
 
+// What a sanitizer said in the machine: the logs alone have it, and tests/run fails who prints it.
+void tellSanitizerReports(const fs::path& logDir)
+{
+    auto found = tool("grep", {"-rhE", "-A", "40", "Sanitizer: |runtime error: ", logDir.string()});
+    if (found) std::fprintf(stderr, "%s\n", found->c_str());  // Without a match grep ends with 1.
+}
+
 }  // namespace
 
 bool eventually(const std::function<bool()>& condition, std::chrono::milliseconds limit)
@@ -109,7 +116,11 @@ SlipwayFixture::SlipwayFixture(const std::string& settings, const TestUser* user
         if (::chown(path.c_str(), m_user->uid(), m_user->gid()) != 0) std::perror(path.c_str());
 }
 
-SlipwayFixture::~SlipwayFixture() { slipway({"uninstall", "--yes"}); }
+SlipwayFixture::~SlipwayFixture()
+{
+    tellSanitizerReports(m_home.logDir());
+    slipway({"uninstall", "--yes"});
+}
 
 std::map<std::string, std::string> SlipwayFixture::environment() const
 {

@@ -57,6 +57,8 @@ AgentMachine::AgentMachine() : m_name(fmt::format("slipway-agent{}", ::getpid())
 AgentMachine::~AgentMachine()
 {
     if (m_init == 0) return;
+    // What a sanitizer says in the machine stands there alone, and tests/run fails who prints it.
+    if (auto said = logs(); said.find("Sanitizer: ") != std::string::npos) fmt::print(stderr, "{}", said);
     Command clean;
     clean.program = programDir() / "slipway-sandbox";
     clean.args = {"clean", "--name", m_name, "--home", m_dir.path().toStdString()};
