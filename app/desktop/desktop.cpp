@@ -31,6 +31,7 @@ Desktop::Desktop(const Home& home) : m_home(home), m_client(home)
             [this] { act("restart", &BridgeClient::restartEngine); });
     connect(&m_tray, &Tray::quitChosen, qApp, &QCoreApplication::quit);
     connect(&m_tray, &Tray::stopAndQuitChosen, this, [this] { act("stop", &BridgeClient::quit); });
+    m_lookAgain.setTimerType(Qt::PreciseTimer);  // A coarse one may come before the time is up.
     connect(&m_lookAgain, &QTimer::timeout, this, &Desktop::look);
     connect(&m_trayWait, &QTimer::timeout, this, &Desktop::waitForTray);
     refresh();

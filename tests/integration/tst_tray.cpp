@@ -114,6 +114,7 @@ private slots:
         }
         m_bridge.reset();
         m_host.reset();
+        if (auto launched = bridgeProcess(m_home)) ::kill(*launched, SIGKILL);
     }
 
     void showsEveryStateOfTheBridge()
