@@ -36,8 +36,12 @@ Result<MachineCgroups> makeCgroups(const Spec& spec, Notes& notes);
 // memory.
 bool canUseDelegatedCgroup(const std::vector<Hierarchy>& hierarchies);
 
-// Puts this process into all of them.
+// Puts this process into all of them. The machine, which is cloned next, takes them for its roots.
 Result<> joinCgroups(const MachineCgroups& cgroups);
+
+// Then out of its way: on version 2 slipway-init can hand controllers down only while no process of
+// the host, as this one or slirp4netns, is in the root of its group.
+Result<> joinLeaves(const MachineCgroups& cgroups);
 
 // Kills what still runs in the groups of that name and removes them. Returns what was removed.
 std::vector<std::string> removeCgroups(const std::string& name);

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <iterator>
 #include <set>
 #include <sstream>
 
@@ -19,6 +20,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr auto kEmptyWithin = std::chrono::seconds(5);
+constexpr const char* kMachineLeaf = "init";       // As slipway-init has it.
+constexpr const char* kHostLeaf = "slipway-host";  // What else runs in a delegated group.
 
 Result<> copyValue(const fs::path& from, const fs::path& to)
 {
@@ -56,14 +59,35 @@ bool isWord(const std::string& list, const std::string& word)
     return false;
 }
 
-// Where this process stands in the hierarchy of version 2, seen from its mount.
+// Where this process stands in the hierarchy of version 2, seen from its mount; or stood, before an
+// earlier start moved it aside.
 fs::path ownGroup(const Hierarchy& hierarchy)
 {
     std::istringstream lines(readText("/proc/self/cgroup"));
     for (std::string line; std::getline(lines, line);) {
-        if (line.starts_with("0::/")) return hierarchy.point / line.substr(4);
+        if (!line.starts_with("0::/")) continue;
+        auto group = hierarchy.point / line.substr(4);
+        return group.filename() == kHostLeaf ? group.parent_path() : group;
     }
     return hierarchy.point;
+}
+
+std::vector<std::string> pidsIn(const fs::path& group)
+{
+    std::istringstream numbers(readText(group / "cgroup.procs"));
+    return {std::istream_iterator<std::string>(numbers), {}};
+}
+
+// Whether all that runs there was started from the folder of our own programs.
+bool holdsOnlyOurs(const fs::path& group)
+{
+    auto folderOf = [](const std::string& pid) {
+        std::error_code ignored;
+        return fs::read_symlink("/proc/" + pid + "/exe", ignored).parent_path();
+    };
+    auto pids = pidsIn(group);
+    return std::all_of(pids.begin(), pids.end(),
+                       [&](const auto& pid) { return folderOf(pid) == folderOf("self"); });
 }
 
 Result<> makeGroup(const fs::path& folder, int version)
@@ -83,6 +107,15 @@ Result<> makeGroup(const fs::path& folder, int version)
     return {};
 }
 
+// Version 2 hands controllers down only from a group without processes (cgroups(7), "no internal
+// processes"): where a user's group holds the bridge and its like alone, as a scope of theirs does,
+// they move to a leaf of it. Nothing else of the user's is ever moved.
+void moveAside(const fs::path& group)
+{
+    if (!holdsOnlyOurs(group) || !makeGroup(group / kHostLeaf, 2)) return;
+    for (const auto& pid : pidsIn(group)) (void)writeText(group / kHostLeaf / "cgroup.procs", pid);
+}
+
 MachineCgroups makeDelegated(const std::vector<Hierarchy>& hierarchies, const Spec& spec,
                              Notes& notes)
 {
@@ -91,8 +124,9 @@ MachineCgroups makeDelegated(const std::vector<Hierarchy>& hierarchies, const Sp
         if (hierarchy.version != 2) continue;
         auto parent = ownGroup(hierarchy);
         auto folder = parent / spec.names.cgroup;
-        if (::access((parent / "cgroup.procs").c_str(), W_OK) < 0 || !makeGroup(folder, 2))
-            continue;
+        if (::access((parent / "cgroup.procs").c_str(), W_OK) < 0) continue;
+        moveAside(parent);
+        if (!makeGroup(folder, 2)) continue;
         cgroups.folders.push_back(folder);
         cgroups.version = 2;
         cgroups.writable = isWord(readText(folder / "cgroup.controllers"), "memory");
@@ -235,8 +269,9 @@ bool canUseDelegatedCgroup(const std::vector<Hierarchy>& hierarchies)
     for (const auto& hierarchy : hierarchies) {
         if (hierarchy.version != 2) continue;
         auto own = ownGroup(hierarchy);
+        const char* given = holdsOnlyOurs(own) ? "cgroup.controllers" : "cgroup.subtree_control";
         return ::access((own / "cgroup.procs").c_str(), W_OK) == 0 &&
-               isWord(readText(own / "cgroup.subtree_control"), "memory");
+               isWord(readText(own / given), "memory");
     }
     return false;
 }
@@ -248,6 +283,17 @@ Result<> joinCgroups(const MachineCgroups& cgroups)
             return tl::unexpected<Error>(
                 context(fmt::format("join cgroup {}", folder.string()), std::move(joined).error()));
         }
+    }
+    return {};
+}
+
+Result<> joinLeaves(const MachineCgroups& cgroups)
+{
+    for (const auto& folder : cgroups.folders) {
+        if (!fs::exists(folder / "cgroup.controllers")) continue;  // Version 1.
+        auto leaf = folder / kMachineLeaf;
+        TRY_VOID(makeFolders(leaf));
+        TRY_VOID(writeText(leaf / "cgroup.procs", "0"));
     }
     return {};
 }

@@ -268,6 +268,7 @@ Result<> expectSilence(const Line& line)
 Result<std::string> superviseSetUp(const Spec& spec, const NewProcess& machine,
                                    const MachineCgroups& cgroups, HoldPipe hold, Notes& notes)
 {
+    TRY_VOID(joinLeaves(cgroups));
     auto network = connectMachine(spec, machine.pid, hold, notes);
     hold = {};  // The machine alone holds it from here on.
     TRY(auto word, machine.line.receive());
