@@ -45,7 +45,8 @@ Result<> Agent::openSockets(Options options)
 {
     TRY(m_ports, PortClaims::open(m_loop, {kPortsSocket, kStandingClaims, checkIsPortProxy}));
     TRY_VOID(m_parked.serveEngine(kEngineForContainers));
-    m_control = std::make_unique<ControlService>(m_loop, m_engine, *m_ports, [this] { shutdown(); });
+    m_control =
+        std::make_unique<ControlService>(m_loop, m_engine, *m_ports, [this] { shutdown(); });
     TunnelServices services;
     services.control = [this](Descriptor stream) { m_control->serve(std::move(stream)); };
     services.park = [this](Descriptor stream) { m_parked.park(std::move(stream)); };

@@ -23,7 +23,8 @@ public:
         std::function<void(std::uint32_t channel, Descriptor)> share;  // Empty: no file relay.
     };
     // `ended` once the machine may be powered off.
-    static Result<std::unique_ptr<Agent>> open(Loop& loop, Options options, std::function<void()> ended);
+    static Result<std::unique_ptr<Agent>> open(Loop& loop, Options options,
+                                               std::function<void()> ended);
 
 private:
     Agent(Loop& loop, std::function<void()> ended);

@@ -79,8 +79,8 @@ grpc::Status ControlService::WatchEngine(grpc::ServerContext* call, const v1::Wa
     return grpc::Status::OK;
 }
 
-grpc::Status ControlService::Ports(grpc::ServerContext*,
-                                   grpc::ServerReaderWriter<v1::PortRequest, v1::PortDecision>* stream)
+grpc::Status ControlService::Ports(
+    grpc::ServerContext*, grpc::ServerReaderWriter<v1::PortRequest, v1::PortDecision>* stream)
 {
     auto requests = std::make_shared<Outbox<v1::PortRequest>>();
     m_loop.post([this, requests] {
@@ -105,7 +105,8 @@ grpc::Status ControlService::Ports(grpc::ServerContext*,
     return grpc::Status::OK;
 }
 
-grpc::Status ControlService::SetLiveRestore(grpc::ServerContext*, const v1::SetLiveRestoreRequest* request,
+grpc::Status ControlService::SetLiveRestore(grpc::ServerContext*,
+                                            const v1::SetLiveRestoreRequest* request,
                                             v1::SetLiveRestoreResponse*)
 {
     return toStatus(onLoop([&](auto done) { m_engine.setLiveRestore(request->enabled(), done); }));

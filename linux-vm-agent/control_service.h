@@ -1,10 +1,10 @@
 // The `control` service: gRPC's Agent, answered on the agent's loop.
 //
-// Theory of operation. gRPC's threads call in and block; whatever touches the engine or the ports is posted
-// to the loop. What the loop has for a stream goes into an Outbox, which the stream's own thread empties, so
-// that a bridge that does not read never holds the loop up. It is the blocking API because the callback API
-// of gRPC 1.51 wakes two threads three times a second each for as long as it is idle (measured; its
-// `nexting` threads poll), and an idle agent is to be quiet.
+// Theory of operation. gRPC's threads call in and block; whatever touches the engine or the ports
+// is posted to the loop. What the loop has for a stream goes into an Outbox, which the stream's own
+// thread empties, so that a bridge that does not read never holds the loop up. It is the blocking
+// API because the callback API of gRPC 1.51 wakes two threads three times a second each for as long
+// as it is idle (measured; its `nexting` threads poll), and an idle agent is to be quiet.
 #pragma once
 
 #include <functional>

@@ -67,7 +67,8 @@ Result<> runAgent(const Arguments& arguments)
     TRY(auto agent, Agent::open(loop, std::move(options), [&loop] { loop.stop(); }));
     log::info("agent: listening on {}", arguments.listen);
     loop.run();
-    // The machine ends with this process; gRPC would first wait for calls that nobody answers any more.
+    // The machine ends with this process; gRPC would first wait for calls that nobody answers any
+    // more.
     ::_exit(EXIT_SUCCESS);
 }
 
@@ -78,14 +79,17 @@ int main(int argc, char** argv)
 {
     slipway::Arguments arguments;
     CLI::App app("slipway-agent: runs inside Slipway's machine, started by slipway-init");
-    app.add_option("--listen", arguments.listen, "Unix socket of the tunnel")->capture_default_str();
+    app.add_option("--listen", arguments.listen, "Unix socket of the tunnel")
+        ->capture_default_str();
     app.add_option("--files", arguments.files, "How the machine gets the host's files")
         ->check(CLI::IsMember({"direct", "fuse"}))
         ->capture_default_str();
-    app.add_option("--fuse-fd", arguments.fuseFd, "The mounted /dev/fuse, inherited; with --files fuse");
+    app.add_option("--fuse-fd", arguments.fuseFd,
+                   "The mounted /dev/fuse, inherited; with --files fuse");
 
     std::string mount;
-    auto* inject = app.add_subcommand("inject", "Started by the agent: repeats the host's changes in the share");
+    auto* inject = app.add_subcommand(
+        "inject", "Started by the agent: repeats the host's changes in the share");
     inject->add_option("--mount", mount)->required();
     CLI11_PARSE(app, argc, argv);
     if (*inject) return slipway::injectorMain(mount);

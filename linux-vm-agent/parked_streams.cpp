@@ -1,7 +1,8 @@
-// Theory of operation. A parked stream has a receive under way from the start, which serves two ends: a
-// stream that the bridge closes is dropped at once, and for one that is taken it brings the DialOutAnswer. A
-// guest takes the oldest, writes its DialOut, and relays once the bridge has said yes. Without a parked
-// stream it waits a little, as the bridge parks another whenever one was taken.
+// Theory of operation. A parked stream has a receive under way from the start, which serves two
+// ends: a stream that the bridge closes is dropped at once, and for one that is taken it brings the
+// DialOutAnswer. A guest takes the oldest, writes its DialOut, and relays once the bridge has said
+// yes. Without a parked stream it waits a little, as the bridge parks another whenever one was
+// taken.
 #include "linux-vm-agent/parked_streams.h"
 
 #include <algorithm>
@@ -22,9 +23,10 @@ constexpr std::size_t kMaxAnswerBytes = 4096;
 std::string unavailable(std::string_view why)
 {
     auto body = fmt::format("{{\"message\":\"{}\"}}\n", why);
-    return fmt::format("HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
-                       "Connection: close\r\nContent-Length: {}\r\n\r\n{}",
-                       body.size(), body);
+    return fmt::format(
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
+        "Connection: close\r\nContent-Length: {}\r\n\r\n{}",
+        body.size(), body);
 }
 
 }  // namespace
@@ -34,7 +36,8 @@ public:
     Guest(ParkedStreams& owner, std::uint64_t id, StreamPtr client)
         : m_owner(owner), m_id(id), m_client(std::move(client)), m_timer(owner.m_loop)
     {
-        m_timer.after(kWait, [this] { refuse("slipway-bridge is not there; run `slipway start`"); });
+        m_timer.after(kWait,
+                      [this] { refuse("slipway-bridge is not there; run `slipway start`"); });
     }
 
     void take(std::unique_ptr<HeadSocket> stream)
@@ -101,7 +104,8 @@ void ParkedStreams::park(Descriptor stream)
 {
     auto id = m_nextId++;
     auto& parked = m_parked[id] = std::make_unique<HeadSocket>(m_loop, std::move(stream));
-    parked->receive(kMaxAnswerBytes, [this, id](const Result<std::string>& bytes) { received(id, bytes); });
+    parked->receive(kMaxAnswerBytes,
+                    [this, id](const Result<std::string>& bytes) { received(id, bytes); });
     serveWaiting();
 }
 

@@ -1,4 +1,5 @@
-// The way out of the machine: streams that the bridge keeps parked, and the Docker socket served over them.
+// The way out of the machine: streams that the bridge keeps parked, and the Docker socket served
+// over them.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +14,8 @@
 
 namespace slipway {
 
-// Serves the socket that containers get for /var/run/docker.sock: each connection is led to the bridge's
-// endpoint, so that a `docker run -v` in a container means the same host paths.
+// Serves the socket that containers get for /var/run/docker.sock: each connection is led to the
+// bridge's endpoint, so that a `docker run -v` in a container means the same host paths.
 class ParkedStreams {
 public:
     explicit ParkedStreams(Loop& loop);
@@ -35,7 +36,7 @@ private:
     std::map<std::uint64_t, std::unique_ptr<HeadSocket>> m_parked;
     std::map<std::uint64_t, std::unique_ptr<Guest>> m_guests;
     std::map<std::uint64_t, std::uint64_t> m_taken;  // Stream -> guest, until its answer came.
-    std::deque<std::uint64_t> m_waiting;  // Guests without a stream yet.
+    std::deque<std::uint64_t> m_waiting;             // Guests without a stream yet.
     std::uint64_t m_nextId = 1;
 };
 

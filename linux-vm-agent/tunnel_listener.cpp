@@ -1,7 +1,7 @@
-// Theory of operation. Each accepted socket is a Stream, which goes one way: handshake, then for `engine`
-// and `connect` a connection to the target in the machine (before the answer, so that the bridge hears of a
-// refusal), the answer, and a relay until both directions have ended. For the other services it ends with
-// the answer, and the descriptor goes to its taker.
+// Theory of operation. Each accepted socket is a Stream, which goes one way: handshake, then for
+// `engine` and `connect` a connection to the target in the machine (before the answer, so that the
+// bridge hears of a refusal), the answer, and a relay until both directions have ended. For the
+// other services it ends with the answer, and the descriptor goes to its taker.
 #include "linux-vm-agent/tunnel_listener.h"
 
 #include <fmt/format.h>
@@ -23,8 +23,11 @@ constexpr std::uint32_t kMaxPort = 65535;
 class TunnelListener::Stream {
 public:
     Stream(TunnelListener& owner, std::uint64_t id, Descriptor socket)
-        : m_owner(owner), m_id(id), m_handshake(welcome(
-              owner.m_loop, std::move(socket), owner.m_token, [this](Visitor& visitor) { asked(visitor); },
+        : m_owner(owner),
+          m_id(id),
+          m_handshake(welcome(
+              owner.m_loop, std::move(socket), owner.m_token,
+              [this](Visitor& visitor) { asked(visitor); },
               [this](Error why) {
                   m_owner.turnedAway(why);
                   end();
@@ -40,37 +43,49 @@ private:
         m_visitor = &visitor;
         const auto& services = m_owner.m_services;
         switch (visitor.hello().service_case()) {
-            case Service::kEngine: return connectPath(kEngineSocket);
-            case Service::kConnect: return connectTarget(visitor.hello().connect());
-            case Service::kControl: return handOver(services.control);
-            case Service::kPark: return handOver(services.park);
+            case Service::kEngine:
+                return connectPath(kEngineSocket);
+            case Service::kConnect:
+                return connectTarget(visitor.hello().connect());
+            case Service::kControl:
+                return handOver(services.control);
+            case Service::kPark:
+                return handOver(services.park);
             case Service::kShare:
                 if (!services.share)
-                    return refuse({Code::FailedPrecondition,
-                                   "this machine has no file relay; it was started with files = direct"});
-                return handOver([&services, channel = visitor.hello().share().channel()](Descriptor socket) {
-                    services.share(channel, std::move(socket));
-                });
-            case Service::SERVICE_NOT_SET: break;
+                    return refuse(
+                        {Code::FailedPrecondition,
+                         "this machine has no file relay; it was started with files = direct"});
+                return handOver(
+                    [&services, channel = visitor.hello().share().channel()](Descriptor socket) {
+                        services.share(channel, std::move(socket));
+                    });
+            case Service::SERVICE_NOT_SET:
+                break;
         }
-        refuse({Code::Unimplemented, "the agent does not know this service; restart Slipway so that "
-                                     "bridge and agent are of one release"});
+        refuse({Code::Unimplemented,
+                "the agent does not know this service; restart Slipway so that "
+                "bridge and agent are of one release"});
     }
 
     void connectPath(const std::string& path)
     {
-        m_connecting = connectUnix(m_owner.m_loop, path,
-                                   [this](Result<StreamPtr> target) { connected(std::move(target)); });
+        m_connecting = connectUnix(m_owner.m_loop, path, [this](Result<StreamPtr> target) {
+            connected(std::move(target));
+        });
     }
 
     void connectTarget(const v1::ConnectService& connect)
     {
-        if (connect.target_case() == v1::ConnectService::kUnixPath) return connectPath(connect.unix_path());
+        if (connect.target_case() == v1::ConnectService::kUnixPath)
+            return connectPath(connect.unix_path());
         if (connect.tcp().port() > kMaxPort)
-            return refuse({Code::InvalidArgument, fmt::format("no port: {}", connect.tcp().port())});
-        m_connecting = connectTcp(m_owner.m_loop, connect.tcp().address(),
-                                  static_cast<std::uint16_t>(connect.tcp().port()),
-                                  [this](Result<StreamPtr> target) { connected(std::move(target)); });
+            return refuse(
+                {Code::InvalidArgument, fmt::format("no port: {}", connect.tcp().port())});
+        m_connecting =
+            connectTcp(m_owner.m_loop, connect.tcp().address(),
+                       static_cast<std::uint16_t>(connect.tcp().port()),
+                       [this](Result<StreamPtr> target) { connected(std::move(target)); });
     }
 
     void connected(Result<StreamPtr> target)
@@ -105,7 +120,8 @@ private:
     void refuse(Error why)
     {
         log::debug("tunnel: refused: {}", why.message);
-        m_visitor->answer(tl::unexpected(std::move(why)), [this](const Result<Descriptor>&) { end(); });
+        m_visitor->answer(tl::unexpected(std::move(why)),
+                          [this](const Result<Descriptor>&) { end(); });
     }
 
     void end() { m_owner.m_streams.erase(m_id); }  // Destroys this.
@@ -121,13 +137,14 @@ private:
 
 Result<std::unique_ptr<TunnelListener>> TunnelListener::open(Loop& loop,
                                                              const std::filesystem::path& socket,
-                                                             const Token& token, TunnelServices services)
+                                                             const Token& token,
+                                                             TunnelServices services)
 {
     std::unique_ptr<TunnelListener> listener(new TunnelListener(loop, token, std::move(services)));
-    TRY(listener->m_acceptor,
-        UnixAcceptor::listen(loop, socket, kOwnerOnly, [owner = listener.get()](Descriptor accepted) {
-            owner->accepted(std::move(accepted));
-        }));
+    TRY(listener->m_acceptor, UnixAcceptor::listen(loop, socket, kOwnerOnly,
+                                                   [owner = listener.get()](Descriptor accepted) {
+                                                       owner->accepted(std::move(accepted));
+                                                   }));
     return listener;
 }
 

@@ -1,4 +1,5 @@
-// The agent's only door: accepts tunnel streams, makes each prove itself, and leads it to its service.
+// The agent's only door: accepts tunnel streams, makes each prove itself, and leads it to its
+// service.
 #pragma once
 
 #include <chrono>
@@ -14,8 +15,8 @@
 
 namespace slipway {
 
-// What takes over the descriptors of the services that are not a mere connection. One without a taker is
-// refused.
+// What takes over the descriptors of the services that are not a mere connection. One without a
+// taker is refused.
 struct TunnelServices {
     std::function<void(Descriptor)> control;
     std::function<void(Descriptor)> park;
@@ -24,8 +25,10 @@ struct TunnelServices {
 
 class TunnelListener {
 public:
-    static Result<std::unique_ptr<TunnelListener>> open(Loop& loop, const std::filesystem::path& socket,
-                                                        const Token& token, TunnelServices services);
+    static Result<std::unique_ptr<TunnelListener>> open(Loop& loop,
+                                                        const std::filesystem::path& socket,
+                                                        const Token& token,
+                                                        TunnelServices services);
     ~TunnelListener();
 
 private:

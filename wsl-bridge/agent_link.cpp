@@ -49,8 +49,8 @@ public:
     using Report = std::function<void(v1::EngineReport)>;
     using Ended = std::function<void(grpc::Status)>;
 
-    EngineStream(v1::Agent::StubInterface& stub, std::shared_ptr<CallsUnderWay> calls, Report report,
-                 Ended ended)
+    EngineStream(v1::Agent::StubInterface& stub, std::shared_ptr<CallsUnderWay> calls,
+                 Report report, Ended ended)
         : m_calls(std::move(calls)), m_report(std::move(report)), m_ended(std::move(ended))
     {
         m_calls->add(&m_context);
@@ -92,8 +92,8 @@ public:
     using Claimed = std::function<void(v1::PortRequest)>;
     using Ended = std::function<void(grpc::Status)>;
 
-    PortStream(v1::Agent::StubInterface& stub, std::shared_ptr<CallsUnderWay> calls, Claimed claimed,
-               Ended ended)
+    PortStream(v1::Agent::StubInterface& stub, std::shared_ptr<CallsUnderWay> calls,
+               Claimed claimed, Ended ended)
         : m_calls(std::move(calls)), m_claimed(std::move(claimed)), m_ended(std::move(ended))
     {
         m_calls->add(&m_context);
@@ -168,14 +168,17 @@ AgentLink::AgentLink(Loop& loop, Descriptor control, Listeners listeners)
     watchPorts();
 }
 
-AgentLink::~AgentLink() { m_calls->cancelAndWait(); }
+AgentLink::~AgentLink()
+{
+    m_calls->cancelAndWait();
+}
 
 template <class Request, class Response>
-void AgentLink::call(
-    void (v1::Agent::StubInterface::async_interface::*method)(
-        grpc::ClientContext*, const Request*, Response*, std::function<void(grpc::Status)>),
-    const Request& request, std::chrono::milliseconds limit,
-    std::function<void(Result<Response>)> done)
+void AgentLink::call(void (v1::Agent::StubInterface::async_interface::*method)(
+                         grpc::ClientContext*, const Request*, Response*,
+                         std::function<void(grpc::Status)>),
+                     const Request& request, std::chrono::milliseconds limit,
+                     std::function<void(Result<Response>)> done)
 {
     struct Call {
         grpc::ClientContext context;

@@ -48,7 +48,8 @@ private:
     // One unary call, with a limit; `done` comes on the loop.
     template <class Request, class Response>
     void call(void (v1::Agent::StubInterface::async_interface::*method)(
-                  grpc::ClientContext*, const Request*, Response*, std::function<void(grpc::Status)>),
+                  grpc::ClientContext*, const Request*, Response*,
+                  std::function<void(grpc::Status)>),
               const Request& request, std::chrono::milliseconds limit,
               std::function<void(Result<Response>)> done);
     void watchEngine();
@@ -64,7 +65,7 @@ private:
     std::map<unsigned, std::function<void(const Error&)>>
         m_unanswered;  // By the number of the call.
     unsigned m_lastCall = 0;
-    Alive m_alive;                  // Last: dies first, so nothing is delivered to a half-dead link.
+    Alive m_alive;  // Last: dies first, so nothing is delivered to a half-dead link.
 };
 
 }  // namespace slipway

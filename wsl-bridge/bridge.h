@@ -34,7 +34,7 @@ public:
         Home home;
         User user;
         std::filesystem::path binDir;  // Where the programs of this release lie.
-        std::function<void()> ended;  // quit() is done: the process may go.
+        std::function<void()> ended;   // quit() is done: the process may go.
     };
     using Done = Lifecycle::Done;
 

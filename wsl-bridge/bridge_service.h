@@ -13,9 +13,10 @@ class Bridge;
 
 class BridgeService {
 public:
-    // Serves on home.bridgeSocket(), 0600, its folder owner's. Calls are carried out on the bridge's
-    // loop.
-    static Result<std::unique_ptr<BridgeService>> start(Loop& loop, Bridge& bridge, const Home& home);
+    // Serves on home.bridgeSocket(), 0600, its folder owner's. Calls are carried out on the
+    // bridge's loop.
+    static Result<std::unique_ptr<BridgeService>> start(Loop& loop, Bridge& bridge,
+                                                        const Home& home);
     virtual ~BridgeService() = default;  // Ends every call that is still open. The loop may rest.
 };
 

@@ -1,5 +1,5 @@
-// What the bridge tells of itself: measured when somebody begins to watch, then every few seconds for as
-// long as somebody does, and sent anew after each change. Nobody watching costs nothing.
+// What the bridge tells of itself: measured when somebody begins to watch, then every few seconds
+// for as long as somebody does, and sent anew after each change. Nobody watching costs nothing.
 #include <algorithm>
 
 #include <fmt/format.h>
@@ -56,13 +56,14 @@ void Bridge::measure()
     m_measuring = runs ? 2 : 1;
     auto one = m_alive.wrap([this, round = ++m_round] { measured(round); });
     if (!runs) return m_loop.post(one);
-    m_questions.push_back(m_client->ping([this, one](Result<std::chrono::microseconds> took) mutable {
-        if (took) {
-            m_pingTook = *took;
-            m_pingedAt = Clock::now();
-        }
-        m_loop.post(one);  // The question may not be destroyed from within.
-    }));
+    m_questions.push_back(
+        m_client->ping([this, one](Result<std::chrono::microseconds> took) mutable {
+            if (took) {
+                m_pingTook = *took;
+                m_pingedAt = Clock::now();
+            }
+            m_loop.post(one);  // The question may not be destroyed from within.
+        }));
     if (!m_newWatches.empty() && Clock::now() >= m_diskNotBefore) {
         ++m_measuring;
         m_questions.push_back(m_client->get(
@@ -137,8 +138,7 @@ void Bridge::addEngine(v1::State& state) const
     engine->set_storage_driver(report.storage_driver());
     engine->set_ping_us(static_cast<std::uint32_t>(m_pingTook.count()));
     if (m_pingedAt != Clock::time_point{}) engine->set_pinged_unix_ms(unixMs(m_pingedAt));
-    engine->set_containers_running(
-        static_cast<std::uint32_t>(m_endpoint->containers().running()));
+    engine->set_containers_running(static_cast<std::uint32_t>(m_endpoint->containers().running()));
 }
 
 void Bridge::addMachine(v1::State& state) const
@@ -165,9 +165,10 @@ void Bridge::addFolders(v1::State& state) const
     FilesMode used = m_machine->facts().files;
     files->set_mode(std::string(name(used)));
     if (used != asked)
-        files->set_note(fmt::format("the machine was started with {}; the setting {} holds from the "
-                                    "next slipway restart",
-                                    name(used), name(asked)));
+        files->set_note(
+            fmt::format("the machine was started with {}; the setting {} holds from the "
+                        "next slipway restart",
+                        name(used), name(asked)));
     FilesMode other = used == FilesMode::Direct ? FilesMode::Fuse : FilesMode::Direct;
     files->set_other_mode(std::string(name(other)));
     if (other == FilesMode::Fuse)

@@ -40,24 +40,21 @@ EngineSession::~EngineSession() = default;
 void EngineSession::setLiveRestore(bool enabled, AgentLink::Done done)
 {
     if (m_link) return m_link->setLiveRestore(enabled, std::move(done));
-    m_loop.post([done = std::move(done), trouble = m_trouble] {
-        done(fail(Code::Unavailable, trouble));
-    });
+    m_loop.post(
+        [done = std::move(done), trouble = m_trouble] { done(fail(Code::Unavailable, trouble)); });
 }
 
 void EngineSession::usage(AgentLink::UsageDone done)
 {
     if (m_link) return m_link->usage(std::move(done));
-    m_loop.post([done = std::move(done), trouble = m_trouble] {
-        done(fail(Code::Unavailable, trouble));
-    });
+    m_loop.post(
+        [done = std::move(done), trouble = m_trouble] { done(fail(Code::Unavailable, trouble)); });
 }
 
 void EngineSession::dialControl()
 {
-    m_dialing = m_parts.dialer.dialSocket(helloControl(), [this](Result<Descriptor> socket) {
-        controlDialed(std::move(socket));
-    });
+    m_dialing = m_parts.dialer.dialSocket(
+        helloControl(), [this](Result<Descriptor> socket) { controlDialed(std::move(socket)); });
 }
 
 void EngineSession::controlDialed(Result<Descriptor> socket)

@@ -51,7 +51,7 @@ public:
     void stop(Done done);
     void restart(Done done);
     void reset(Done done);  // Deletes images, containers and volumes, and the grants that binds
-                             // have made. Stops the engine first.
+                            // have made. Stops the engine first.
 
     // Nothing is started any more. `done` when the engine is stopped, if it is to be; a stop that
     // is under way is waited for in any case.

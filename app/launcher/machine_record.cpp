@@ -21,9 +21,8 @@ MachineRecord machineRecord(const Home& home)
     if (!pid || !startTime || !pid->is_int64() || !startTime->is_int64())
         return MachineRecord::Ended;
     auto started = startTimeOf(static_cast<pid_t>(pid->get_int64()));
-    return started == static_cast<std::uint64_t>(startTime->get_int64())
-               ? MachineRecord::Alive
-               : MachineRecord::Ended;
+    return started == static_cast<std::uint64_t>(startTime->get_int64()) ? MachineRecord::Alive
+                                                                         : MachineRecord::Ended;
 }
 
 }  // namespace slipway

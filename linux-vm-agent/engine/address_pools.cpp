@@ -7,7 +7,10 @@ namespace {
 
 constexpr std::size_t kEnoughPools = 16;
 
-std::uint32_t address(unsigned a, unsigned b) { return a << 24 | b << 16; }
+std::uint32_t address(unsigned a, unsigned b)
+{
+    return a << 24 | b << 16;
+}
 
 // Every network of `prefix` in `range`.
 void split(const Subnet& range, int prefix, std::vector<Subnet>& out)
@@ -16,11 +19,13 @@ void split(const Subnet& range, int prefix, std::vector<Subnet>& out)
         out.push_back({range.address + (i << (32 - prefix)), prefix});
 }
 
-// As libnetwork has them (libnetwork/ipamutils/utils.go, localScopeDefaultNetworks), one network each.
+// As libnetwork has them (libnetwork/ipamutils/utils.go, localScopeDefaultNetworks), one network
+// each.
 std::vector<Subnet> engineDefaults()
 {
     std::vector<Subnet> networks;
-    for (unsigned second = 17; second <= 31; ++second) networks.push_back({address(172, second), 16});
+    for (unsigned second = 17; second <= 31; ++second)
+        networks.push_back({address(172, second), 16});
     split({address(192, 168), 16}, 20, networks);
     return networks;
 }
@@ -47,7 +52,8 @@ std::optional<std::vector<AddressPool>> addressPoolsBeside(std::span<const std::
     std::vector<Subnet> more;
     split({address(10, 128), 9}, 16, more);
     for (const Subnet& network : more)
-        if (pools.size() < kEnoughPools && isFree(network)) pools.push_back({network, network.prefix});
+        if (pools.size() < kEnoughPools && isFree(network))
+            pools.push_back({network, network.prefix});
     return pools;
 }
 

@@ -16,8 +16,9 @@ struct AddressPool {
     int networkBits = 0;
 };
 
-// Nothing where the engine's own defaults touch none of `taken`. Else what is left of them, filled up
-// from 10.128.0.0/9; entries that are not IPv4 subnets are ignored, and so is 0.0.0.0/0, a default route.
+// Nothing where the engine's own defaults touch none of `taken`. Else what is left of them, filled
+// up from 10.128.0.0/9; entries that are not IPv4 subnets are ignored, and so is 0.0.0.0/0, a
+// default route.
 std::optional<std::vector<AddressPool>> addressPoolsBeside(std::span<const std::string> taken);
 
 }  // namespace slipway

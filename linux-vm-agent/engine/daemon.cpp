@@ -21,7 +21,8 @@ using namespace std::chrono_literals;
 constexpr std::chrono::milliseconds kFirstPause = 100ms;
 constexpr std::chrono::milliseconds kLongestPause = 5s;
 constexpr std::chrono::milliseconds kHealthyTime = 10s;
-constexpr std::chrono::milliseconds kRestartPatience = 30s;  // Containers of a swarm are stopped in it.
+// Containers of a swarm are stopped in it.
+constexpr std::chrono::milliseconds kRestartPatience = 30s;
 
 std::string textOfEnd(int exitCode)
 {
@@ -32,7 +33,11 @@ std::string textOfEnd(int exitCode)
 }  // namespace
 
 Daemon::Daemon(Loop& loop, Options options)
-    : m_loop(loop), m_options(std::move(options)), m_pause(kFirstPause), m_startTimer(loop), m_killTimer(loop)
+    : m_loop(loop),
+      m_options(std::move(options)),
+      m_pause(kFirstPause),
+      m_startTimer(loop),
+      m_killTimer(loop)
 {
 }
 
@@ -144,7 +149,10 @@ std::optional<pid_t> Daemon::pid() const
     return std::nullopt;
 }
 
-std::string Daemon::recordFile() const { return fmt::format("{}/{}.process", kRunDir, m_options.name); }
+std::string Daemon::recordFile() const
+{
+    return fmt::format("{}/{}.process", kRunDir, m_options.name);
+}
 
 void Daemon::writeRecord(pid_t pid) const
 {

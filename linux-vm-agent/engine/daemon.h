@@ -1,4 +1,5 @@
-// One supervised process: started again when it ends, and taken over when the agent itself was started again.
+// One supervised process: started again when it ends, and taken over when the agent itself was
+// started again.
 #pragma once
 
 #include <chrono>
@@ -17,9 +18,9 @@ namespace slipway {
 class Daemon {
 public:
     struct Options {
-        std::string name;                        // Also of its record, /run/slipway/NAME.process.
+        std::string name;                          // Also of its record, /run/slipway/NAME.process.
         std::function<Result<Command>()> command;  // What to run, made anew for each start.
-        std::function<void()> changed;           // It was started or has ended.
+        std::function<void()> changed;             // It was started or has ended.
     };
     Daemon(Loop& loop, Options options);
 
@@ -27,7 +28,8 @@ public:
     void start();
     void restart();  // Asks it to end, and starts it without a pause.
 
-    // Asks it to end, kills it after `patience`; `stopped` is called once it is gone. Not started again.
+    // Asks it to end, kills it after `patience`; `stopped` is called once it is gone. Not started
+    // again.
     void stop(std::chrono::milliseconds patience, std::function<void()> stopped);
 
     // It does its work: 10 s of that, and the pause before the next start is short again.
@@ -35,8 +37,10 @@ public:
 
     void signal(int number) const;
     std::optional<pid_t> pid() const;
-    unsigned restarts() const { return m_starts > 0 ? m_starts - 1 : 0; }  // Since the machine began.
-    const std::string& lastEnd() const { return m_lastEnd; }  // Why it is not running; empty: it is.
+    // Since the machine began.
+    unsigned restarts() const { return m_starts > 0 ? m_starts - 1 : 0; }
+    // Why it is not running; empty: it is.
+    const std::string& lastEnd() const { return m_lastEnd; }
 
 private:
     struct Adopted {

@@ -30,7 +30,8 @@ json::object parseUsers(std::string_view users, std::vector<EngineNote>& notes)
 // Sets keys, and notes where the user wanted something else.
 class Merge {
 public:
-    Merge(json::object users, std::vector<EngineNote>& notes) : m_keys(std::move(users)), m_notes(notes)
+    Merge(json::object users, std::vector<EngineNote>& notes)
+        : m_keys(std::move(users)), m_notes(notes)
     {
     }
 
@@ -55,7 +56,8 @@ public:
         auto* theirs = m_keys.if_contains(key);
         if (theirs && theirs->is_array()) {
             for (const json::value& option : theirs->as_array()) {
-                bool same = option.is_string() && std::string_view(option.as_string()).starts_with(name);
+                bool same =
+                    option.is_string() && std::string_view(option.as_string()).starts_with(name);
                 if (!same) kept.push_back(option);
                 if (same && std::string_view(option.as_string()) != ours) note(key, reason);
             }
@@ -115,11 +117,13 @@ DaemonJson daemonJson(std::string_view users, const EngineNeeds& needs)
         made.notes.push_back(
             {"the kernel has no address translation: containers reach each other and their ports "
              "reach the host, but they have no way out",
-             "load the kernel's nf_nat and nf_tables (or iptable_nat) modules, then run `slipway restart`"});
+             "load the kernel's nf_nat and nf_tables (or iptable_nat) modules, then run `slipway "
+             "restart`"});
     }
     if (!needs.nat6 && merge.isTrue("ip6tables"))
         merge.demand("ip6tables", false, "the kernel has no address translation for IPv6");
-    if (!needs.hostGateway.empty()) merge.propose("host-gateway-ip", json::string(needs.hostGateway));
+    if (!needs.hostGateway.empty())
+        merge.propose("host-gateway-ip", json::string(needs.hostGateway));
     if (auto pools = addressPoolsBeside(needs.hostSubnets))
         merge.propose("default-address-pools", poolsOf(*pools));
     made.text = merge.text();

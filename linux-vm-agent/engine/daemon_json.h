@@ -1,4 +1,5 @@
-// What dockerd is configured with: the user's daemon.json below the keys that Slipway cannot do without.
+// What dockerd is configured with: the user's daemon.json below the keys that Slipway cannot do
+// without.
 #pragma once
 
 #include <optional>
@@ -18,7 +19,7 @@ struct EngineNeeds {
     bool inSwarm = false;  // dockerd refuses to start with live-restore in a swarm.
     bool nat4 = true;      // The kernel has address translation, and with it published ports.
     bool nat6 = true;
-    std::string hostGateway;  // The host as containers reach it; empty: not known.
+    std::string hostGateway;               // The host as containers reach it; empty: not known.
     std::vector<std::string> hostSubnets;  // CIDR: networks the engine must not choose for itself.
 };
 

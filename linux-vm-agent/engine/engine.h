@@ -1,9 +1,10 @@
 // The container engine: containerd and dockerd, configured, watched and stopped.
 //
-// Theory of operation. containerd is started with the agent, dockerd once three things are there: the
-// configuration, what the kernel can do for NAT, and an answering containerd. Both are processes of their
-// own that outlive the agent; one that is started anew takes them over with the configuration it left in
-// kRunDir. Whether the engine is up is what /_ping says (EngineHealth), never that a process exists.
+// Theory of operation. containerd is started with the agent, dockerd once three things are there:
+// the configuration, what the kernel can do for NAT, and an answering containerd. Both are
+// processes of their own that outlive the agent; one that is started anew takes them over with the
+// configuration it left in kRunDir. Whether the engine is up is what /_ping says (EngineHealth),
+// never that a process exists.
 #pragma once
 
 #include <functional>
@@ -30,7 +31,8 @@ public:
     Engine(Loop& loop, std::function<void()> changed);
     ~Engine();
 
-    void begin();  // Starts containerd, takes over what runs, and starts dockerd if it was configured.
+    void
+    begin();  // Starts containerd, takes over what runs, and starts dockerd if it was configured.
 
     // Starts dockerd, or restarts a running one where the outcome differs. An error if the settings
     // could not be written.
@@ -40,8 +42,8 @@ public:
     using Done = std::function<void(Result<>)>;
     void setLiveRestore(bool enabled, Done done);
 
-    // Stops the containers as a Docker host that shuts down does: each gets its stop signal and its grace,
-    // its restart policy stays in force. Then the daemons.
+    // Stops the containers as a Docker host that shuts down does: each gets its stop signal and its
+    // grace, its restart policy stays in force. Then the daemons.
     void shutdown(std::function<void()> done);
 
     v1::EngineReport report() const;

@@ -12,7 +12,8 @@ namespace {
 
 constexpr std::uintmax_t kMaxLogBytes = 10u << 20;
 constexpr std::uintmax_t kTailBytes = 8u << 10;
-constexpr std::string_view kStartFailure = "failed to start daemon: ";  // moby, cmd/dockerd/docker.go.
+// moby, cmd/dockerd/docker.go.
+constexpr std::string_view kStartFailure = "failed to start daemon: ";
 
 }  // namespace
 

@@ -3,12 +3,14 @@
 
 namespace slipway {
 
-inline constexpr const char* kRunDir = "/run/slipway";  // On a tmpfs: empty when the machine begins.
+// On a tmpfs: empty when the machine begins.
+inline constexpr const char* kRunDir = "/run/slipway";
 inline constexpr const char* kEngineBinDir = "/run/slipway/bin";
 inline constexpr const char* kDaemonJsonFile = "/run/slipway/daemon.json";
 inline constexpr const char* kRefusedKeysFile = "/run/slipway/refused-keys";  // See RefusedKeys.
 inline constexpr const char* kContainerdConfigFile = "/run/slipway/containerd.toml";
-inline constexpr const char* kConfigurationFile = "/run/slipway/configuration";  // ConfigureRequest.
+// ConfigureRequest.
+inline constexpr const char* kConfigurationFile = "/run/slipway/configuration";
 inline constexpr const char* kEngineLogFile = "/var/log/slipway/engine.log";
 inline constexpr const char* kEngineSocket = "/run/docker.sock";
 inline constexpr const char* kEnginePidFile = "/run/docker.pid";

@@ -43,7 +43,10 @@ bool restore(const std::string& tool, std::string_view rules)
     return done.has_value();
 }
 
-bool works(const std::string& tool) { return restore(tool, kTryRules) && restore(tool, kForgetRules); }
+bool works(const std::string& tool)
+{
+    return restore(tool, kTryRules) && restore(tool, kForgetRules);
+}
 
 }  // namespace
 
@@ -59,20 +62,21 @@ Result<> chooseIptables(NatBackend backend)
     namespace fs = std::filesystem;
     std::error_code failed;
     fs::create_directories(kEngineBinDir, failed);
-    auto program =
-        fmt::format("{}/xtables-{}-multi", kToolDir, backend == NatBackend::Legacy ? "legacy" : "nft");
+    auto program = fmt::format("{}/xtables-{}-multi", kToolDir,
+                               backend == NatBackend::Legacy ? "legacy" : "nft");
     for (std::string_view tool : {"iptables", "ip6tables"}) {
         fs::path link = fs::path(kEngineBinDir) / tool;
         fs::remove(link, failed);
         fs::create_symlink(program, link, failed);
         if (failed)
-            return fail(Code::Unavailable, fmt::format("link {}: {}", link.string(), failed.message()));
+            return fail(Code::Unavailable,
+                        fmt::format("link {}: {}", link.string(), failed.message()));
     }
     return {};
 }
 
-// Columns as in the kernel's net/ipv4/fib_trie.c (fib_route_seq_show): Iface Destination Gateway Flags …,
-// addresses in hexadecimal as they lie in memory.
+// Columns as in the kernel's net/ipv4/fib_trie.c (fib_route_seq_show): Iface Destination Gateway
+// Flags …, addresses in hexadecimal as they lie in memory.
 std::string defaultGateway()
 {
     std::ifstream table("/proc/net/route");

@@ -14,8 +14,8 @@ struct Nat {
     bool ipv6 = false;
 };
 
-// Tries the rules that the engine needs, in a chain of its own that it takes away again. Blocks for some
-// 30 ms.
+// Tries the rules that the engine needs, in a chain of its own that it takes away again. Blocks for
+// some 30 ms.
 Nat probeNat();
 
 // Makes `backend` the one that dockerd finds first in PATH (kEngineBinDir).

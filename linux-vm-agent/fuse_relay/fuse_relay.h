@@ -76,8 +76,8 @@ private:
 
     FuseRelayOptions m_options;
     Descriptor m_wake;  // An eventfd: the device thread is to look at its state.
-    Message m_buffer =
-        Message(fuse::kMaxMessageBytes);  // The device thread's; as long as the kernel demands.
+    // The device thread's; as long as the kernel demands.
+    Message m_buffer = Message(fuse::kMaxMessageBytes);
 
     std::mutex m_mutex;
     std::condition_variable m_changed;

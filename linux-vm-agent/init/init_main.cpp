@@ -65,8 +65,8 @@ struct Options {
     std::string share = "/mnt/host";
     std::string agent = "/usr/lib/slipway/slipway-agent";
     std::string hostname;
-    int heldFd =
-        -1;  // Kept open as long as the machine lives, for a helper on the host that watches it.
+    // Kept open as long as the machine lives, for a helper on the host that watches it.
+    int heldFd = -1;
 };
 
 bool parse(int count, char** words, Options& options)

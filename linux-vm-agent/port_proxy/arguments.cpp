@@ -5,15 +5,19 @@
 namespace slipway {
 namespace {
 
-// Engines from 28 on say with it that they hold the port in the machine; to the host it is all the same.
+// Engines from 28 on say with it that they hold the port in the machine; to the host it is all the
+// same.
 constexpr std::string_view kUseListenFd = "use-listen-fd";
 
 }  // namespace
 
 std::variant<ClaimedPort, std::string> parseArguments(std::span<const std::string_view> arguments)
 {
-    std::map<std::string_view, std::string_view> values{
-        {"proto", ""}, {"host-ip", ""}, {"host-port", ""}, {"container-ip", ""}, {"container-port", ""}};
+    std::map<std::string_view, std::string_view> values{{"proto", ""},
+                                                        {"host-ip", ""},
+                                                        {"host-port", ""},
+                                                        {"container-ip", ""},
+                                                        {"container-port", ""}};
     for (std::size_t i = 0; i < arguments.size(); ++i) {
         std::string_view name = arguments[i];
         if (!name.starts_with('-')) return "unexpected argument " + std::string(name);
@@ -33,9 +37,10 @@ std::variant<ClaimedPort, std::string> parseArguments(std::span<const std::strin
     auto hostPort = parsePortNumber(values["host-port"]);
     if (!hostPort) return "-host-port " + std::string(values["host-port"]) + " is no port";
     auto containerPort = parsePortNumber(values["container-port"]);
-    if (!containerPort) return "-container-port " + std::string(values["container-port"]) + " is no port";
+    if (!containerPort)
+        return "-container-port " + std::string(values["container-port"]) + " is no port";
     return ClaimedPort{std::string(values["proto"]), std::string(values["host-ip"]), *hostPort,
-                         std::string(values["container-ip"]), *containerPort};
+                       std::string(values["container-ip"]), *containerPort};
 }
 
 }  // namespace slipway

@@ -10,7 +10,8 @@
 
 namespace slipway {
 
-// The port, or what is wrong with the arguments. They are as Go's flag package takes them: `-name value`,
+// The port, or what is wrong with the arguments. They are as Go's flag package takes them: `-name
+// value`,
 // `-name=value`, one dash or two (moby, cmd/docker-proxy/main_linux.go).
 std::variant<ClaimedPort, std::string> parseArguments(std::span<const std::string_view> arguments);
 

@@ -33,7 +33,7 @@ std::optional<ClaimedPort> parsePort(std::string_view text)
     auto containerPort = parsePortNumber(words[4]);
     if (!hostPort || !containerPort) return std::nullopt;
     return ClaimedPort{std::string(words[0]), std::string(words[1]), *hostPort,
-                         std::string(words[3]), *containerPort};
+                       std::string(words[3]), *containerPort};
 }
 
 }  // namespace slipway

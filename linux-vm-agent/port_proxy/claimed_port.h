@@ -1,4 +1,5 @@
-// A port that is to be published, and the one-line text in which port proxies and the agent speak of it.
+// A port that is to be published, and the one-line text in which port proxies and the agent speak
+// of it.
 #pragma once
 
 #include <cstdint>
@@ -25,9 +26,10 @@ std::optional<ClaimedPort> parsePort(std::string_view text);
 std::optional<std::uint16_t> parsePortNumber(std::string_view text);  // 0 to 65535.
 
 // The agent's socket for port proxies. A proxy sends one line, `claim PORT` or, once it has been
-// answered and the agent was started anew, `restate PORT`. The agent answers a claim "0\n", or "1\n" with
-// the reason and the end of the stream: what dockerd wants to read. The stream is the claim's lease from then
-// on; a last line says how it ends: `withdraw` for good, `leave` because dockerd ended.
+// answered and the agent was started anew, `restate PORT`. The agent answers a claim "0\n", or
+// "1\n" with the reason and the end of the stream: what dockerd wants to read. The stream is the
+// claim's lease from then on; a last line says how it ends: `withdraw` for good, `leave` because
+// dockerd ended.
 inline constexpr const char* kPortsSocket = "/run/slipway/ports.sock";
 inline constexpr std::string_view kClaimWord = "claim ";
 inline constexpr std::string_view kRestateWord = "restate ";

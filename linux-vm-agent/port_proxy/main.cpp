@@ -1,9 +1,11 @@
-// slipway-port-proxy: what dockerd starts for each published port, in the place of its own docker-proxy.
+// slipway-port-proxy: what dockerd starts for each published port, in the place of its own
+// docker-proxy.
 //
-// Theory of operation. It carries no bytes. It claims the port from the agent, hands the agent's answer to
-// dockerd on descriptor 3, and from then on is the claim's lease: dockerd ends it by SIGINT when the port is
-// no longer published, and the kernel by SIGTERM when dockerd dies (Pdeathsig), where containers, and so
-// their ports, go on. If the agent dies it connects again and restates the claim.
+// Theory of operation. It carries no bytes. It claims the port from the agent, hands the agent's
+// answer to dockerd on descriptor 3, and from then on is the claim's lease: dockerd ends it by
+// SIGINT when the port is no longer published, and the kernel by SIGTERM when dockerd dies
+// (Pdeathsig), where containers, and so their ports, go on. If the agent dies it connects again and
+// restates the claim.
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
@@ -58,8 +60,7 @@ int blockedSignals()
 
 class PortProxy {
 public:
-    explicit PortProxy(const ClaimedPort& port)
-        : m_port(toText(port)), m_signals(blockedSignals())
+    explicit PortProxy(const ClaimedPort& port) : m_port(toText(port)), m_signals(blockedSignals())
     {
     }
 
@@ -102,7 +103,8 @@ private:
         address.sun_family = AF_UNIX;
         std::strncpy(address.sun_path, socketPath(), sizeof address.sun_path - 1);
         m_agent = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (::connect(m_agent, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0) return true;
+        if (::connect(m_agent, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0)
+            return true;
         ::close(m_agent);
         return false;
     }
@@ -157,6 +159,7 @@ int main(int argc, char** argv)
 {
     std::vector<std::string_view> arguments(argv + 1, argv + argc);
     auto port = slipway::parseArguments(arguments);
-    if (auto* wrong = std::get_if<std::string>(&port)) return slipway::refuse("slipway-port-proxy: " + *wrong);
+    if (auto* wrong = std::get_if<std::string>(&port))
+        return slipway::refuse("slipway-port-proxy: " + *wrong);
     return slipway::PortProxy(std::get<slipway::ClaimedPort>(port)).run();
 }

@@ -6,7 +6,9 @@
 
 namespace slipway {
 
-ClaimTable::ClaimTable(Output& output, Lease firstLease) : m_output(output), m_nextLease(firstLease) {}
+ClaimTable::ClaimTable(Output& output, Lease firstLease) : m_output(output), m_nextLease(firstLease)
+{
+}
 
 void ClaimTable::claim(ProxyId proxy, const ClaimedPort& port, Time now)
 {
@@ -63,7 +65,10 @@ void ClaimTable::bridgeCame()
     m_output.tell(all);
 }
 
-void ClaimTable::bridgeGone() { m_bridge = false; }
+void ClaimTable::bridgeGone()
+{
+    m_bridge = false;
+}
 
 void ClaimTable::decided(Lease lease, const std::string& refusal)
 {
@@ -96,7 +101,9 @@ void ClaimTable::elapse(Time now)
 {
     for (auto claim = m_claims.begin(); claim != m_claims.end();) {
         bool due = claim->deadline && *claim->deadline <= now;
-        claim = !due ? std::next(claim) : claim->state == State::Pending ? giveUp(claim) : withdraw(claim);
+        claim = !due                             ? std::next(claim)
+                : claim->state == State::Pending ? giveUp(claim)
+                                                 : withdraw(claim);
     }
 }
 
@@ -181,8 +188,9 @@ void ClaimTable::tellClaim(const Claim& claim, bool restated)
 ClaimTable::Claims::iterator ClaimTable::giveUp(Claims::iterator claim)
 {
     m_output.answer(claim->proxy,
-                    m_bridge ? "slipway-bridge did not bind the port in time; see `slipway logs bridge`"
-                             : "slipway-bridge is not there to bind the port; run `slipway start`");
+                    m_bridge
+                        ? "slipway-bridge did not bind the port in time; see `slipway logs bridge`"
+                        : "slipway-bridge is not there to bind the port; run `slipway start`");
     return withdraw(claim);
 }
 

@@ -1,8 +1,9 @@
 // Who holds which published port: the rules, without sockets, threads or a clock of their own.
 //
-// Theory of operation. A claim is Pending until the bridge has bound the port on the host (or refused, or
-// kept silent for too long), Held for as long as the proxy that made it is there, and an Orphan when the
-// proxy went because dockerd did: containers go on then, and so must their ports. Transitions:
+// Theory of operation. A claim is Pending until the bridge has bound the port on the host (or
+// refused, or kept silent for too long), Held for as long as the proxy that made it is there, and
+// an Orphan when the proxy went because dockerd did: containers go on then, and so must their
+// ports. Transitions:
 //
 //   claim()             -> Pending;  Held if the same port is there already, which is taken over
 //   decided(), bound    Pending -> Held
@@ -10,11 +11,13 @@
 //   ended(Withdrawn)    any -> gone
 //   ended(Left)         Held -> Orphan, Pending -> gone
 //   ended(Vanished)     as Withdrawn while the engine is up, as Left while it is not
-//   elapse()            Pending -> gone at kDecisionTime; Orphan -> gone kOrphanTime after the engine came up
+//   elapse()            Pending -> gone at kDecisionTime; Orphan -> gone kOrphanTime after the
+//   engine came up
 //
-// A new dockerd starts all its proxies anew, which is how orphans find their next holder. What stands is also
-// kept in a file by the owner (standing(), restore()), so that an agent that is started anew knows every
-// lease by the number the bridge knows; there all are orphans until their proxies restate them.
+// A new dockerd starts all its proxies anew, which is how orphans find their next holder. What
+// stands is also kept in a file by the owner (standing(), restore()), so that an agent that is
+// started anew knows every lease by the number the bridge knows; there all are orphans until their
+// proxies restate them.
 #pragma once
 
 #include <chrono>

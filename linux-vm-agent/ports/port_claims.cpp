@@ -22,7 +22,10 @@ Lease firstLease()
     return static_cast<Lease>(now.tv_sec) * 1'000'000 + static_cast<Lease>(now.tv_nsec) / 1000 + 1;
 }
 
-ClaimTable::Time now() { return std::chrono::steady_clock::now(); }
+ClaimTable::Time now()
+{
+    return std::chrono::steady_clock::now();
+}
 
 }  // namespace
 
@@ -41,8 +44,9 @@ PortClaims::PortClaims(Loop& loop, Options options)
 
 Result<> PortClaims::listen()
 {
-    TRY(m_acceptor, UnixAcceptor::listen(m_loop, m_options.socket, kOwnerOnly,
-                                         [this](Descriptor socket) { accepted(std::move(socket)); }));
+    TRY(m_acceptor,
+        UnixAcceptor::listen(m_loop, m_options.socket, kOwnerOnly,
+                             [this](Descriptor socket) { accepted(std::move(socket)); }));
     return {};
 }
 
@@ -164,7 +168,8 @@ void PortClaims::standingChanged()
     std::filesystem::path fresh = m_options.standingFile;
     fresh += ".new";
     std::ofstream file(fresh, std::ios::trunc);
-    for (const auto& claim : m_table.standing()) file << claim.lease << ' ' << toText(claim.port) << '\n';
+    for (const auto& claim : m_table.standing())
+        file << claim.lease << ' ' << toText(claim.port) << '\n';
     file.close();
     std::error_code failed;
     if (file) std::filesystem::rename(fresh, m_options.standingFile, failed);

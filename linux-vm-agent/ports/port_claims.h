@@ -25,8 +25,8 @@ public:
     };
     static Result<std::unique_ptr<PortClaims>> open(Loop& loop, Options options);
 
-    // The bridge's stream: `tell` gets every request, first all that stand. One bridge at a time; a later
-    // one replaces the one before.
+    // The bridge's stream: `tell` gets every request, first all that stand. One bridge at a time; a
+    // later one replaces the one before.
     using Tell = std::function<void(const v1::PortRequest&)>;
     void bridgeCame(Tell tell);
     void bridgeGone();
@@ -67,8 +67,8 @@ private:
     ProxyId m_nextProxy = 1;
 };
 
-// Only dockerd's own children may claim: the machine's root, in the agent's own mount namespace (a container
-// has another), running slipway-port-proxy.
+// Only dockerd's own children may claim: the machine's root, in the agent's own mount namespace (a
+// container has another), running slipway-port-proxy.
 Result<> checkIsPortProxy(int socket);
 
 }  // namespace slipway

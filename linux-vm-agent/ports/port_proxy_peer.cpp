@@ -16,12 +16,13 @@ Result<> checkIsPortProxy(int socket)
     if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0)
         return failErrno("ask for the peer of the ports socket", errno);
     auto refuse = [&peer](std::string_view why) {
-        return fail(Code::PermissionDenied, fmt::format("process {} (user {}) on the ports socket: {}",
-                                                        peer.pid, peer.uid, why));
+        return fail(
+            Code::PermissionDenied,
+            fmt::format("process {} (user {}) on the ports socket: {}", peer.pid, peer.uid, why));
     };
     if (peer.uid != 0) return refuse("not the machine's root");
-    struct stat theirs{};
-    struct stat ours{};
+    struct stat theirs {};
+    struct stat ours {};
     auto theirNamespace = fmt::format("/proc/{}/ns/mnt", peer.pid);
     if (::stat(theirNamespace.c_str(), &theirs) < 0 || ::stat("/proc/self/ns/mnt", &ours) < 0)
         return refuse("its namespace is not to be seen");

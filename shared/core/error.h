@@ -57,22 +57,21 @@ Error context(std::string_view what, Error error);
 #define SLIPWAY_JOIN_(a, b) a##b
 #define SLIPWAY_JOIN(a, b) SLIPWAY_JOIN_(a, b)
 
-#define SLIPWAY_TRY_(temporary, declaration, expression)                       \
-    auto temporary = (expression);                                             \
-    if (!temporary)                                                            \
-        return tl::unexpected<typename decltype(temporary)::error_type>(       \
-            std::move(temporary).error());                                     \
+#define SLIPWAY_TRY_(temporary, declaration, expression)                 \
+    auto temporary = (expression);                                       \
+    if (!temporary)                                                      \
+        return tl::unexpected<typename decltype(temporary)::error_type>( \
+            std::move(temporary).error());                               \
     declaration = *std::move(temporary)
 
 // TRY(auto fd, openShare(path)); returns the error, or declares fd.
 #define TRY(declaration, ...) \
     SLIPWAY_TRY_(SLIPWAY_JOIN(tryResult_, __LINE__), declaration, (__VA_ARGS__))
 
-#define SLIPWAY_TRY_VOID_(temporary, expression)                               \
-    auto temporary = (expression);                                             \
-    if (!temporary)                                                            \
-        return tl::unexpected<typename decltype(temporary)::error_type>(       \
-            std::move(temporary).error())
+#define SLIPWAY_TRY_VOID_(temporary, expression) \
+    auto temporary = (expression);               \
+    if (!temporary)                              \
+    return tl::unexpected<typename decltype(temporary)::error_type>(std::move(temporary).error())
 
 // TRY_VOID(close()); returns the error, or goes on.
 #define TRY_VOID(...)                                                         \
@@ -81,7 +80,7 @@ Error context(std::string_view what, Error error);
     } while (false)
 
 // A programmer's error ends the process; it is never part of an answer.
-#define CHECK(condition)                                                        \
-    do {                                                                        \
+#define CHECK(condition)                                                          \
+    do {                                                                          \
         if (!(condition)) ::slipway::checkFailed(#condition, __FILE__, __LINE__); \
     } while (false)

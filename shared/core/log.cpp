@@ -17,11 +17,16 @@ constexpr std::size_t kOldFiles = 3;
 spdlog::level::level_enum levelOf(Level level)
 {
     switch (level) {
-        case Level::Trace: return spdlog::level::trace;
-        case Level::Debug: return spdlog::level::debug;
-        case Level::Info: return spdlog::level::info;
-        case Level::Warn: return spdlog::level::warn;
-        case Level::Error: return spdlog::level::err;
+        case Level::Trace:
+            return spdlog::level::trace;
+        case Level::Debug:
+            return spdlog::level::debug;
+        case Level::Info:
+            return spdlog::level::info;
+        case Level::Warn:
+            return spdlog::level::warn;
+        case Level::Error:
+            return spdlog::level::err;
     }
     return spdlog::level::info;
 }
@@ -64,8 +69,14 @@ void toStderr()
         "slipway", std::make_shared<spdlog::sinks::stderr_sink_mt>()));
 }
 
-bool enabled(Level level) { return logger()->should_log(levelOf(level)); }
+bool enabled(Level level)
+{
+    return logger()->should_log(levelOf(level));
+}
 
-void write(Level level, std::string_view line) { logger()->log(levelOf(level), line); }
+void write(Level level, std::string_view line)
+{
+    logger()->log(levelOf(level), line);
+}
 
 }  // namespace slipway::log

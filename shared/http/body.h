@@ -45,8 +45,8 @@ private:
     State m_state;
     std::uint64_t m_left = 0;  // Of the body, or of the chunk.
     std::size_t m_digits = 0;
-    std::size_t m_extraBytes =
-        0;  // Of the extension or the trailers: bounded, as nobody reads them.
+    // Of the extension or the trailers: bounded, as nobody reads them.
+    std::size_t m_extraBytes = 0;
 };
 
 // The content of a whole chunked body that a BodyScanner has accepted.

@@ -26,7 +26,8 @@ public:
     // All of it; one at a time. The bytes must stay valid until `done`.
     virtual void write(Bytes data, WriteDone done) = 0;
 
-    virtual void closeWrite() = 0;  // Tell the peer; reading goes on. Not while a write is under way.
+    virtual void
+    closeWrite() = 0;  // Tell the peer; reading goes on. Not while a write is under way.
 };
 
 using StreamPtr = std::unique_ptr<ByteStream>;

@@ -10,26 +10,35 @@ Code codeOfUv(int uvError)
     switch (uvError) {
         case UV_ENOENT:
         case UV_ESRCH:
-        case UV_ENODEV: return Code::NotFound;
+        case UV_ENODEV:
+            return Code::NotFound;
         case UV_EADDRINUSE:
-        case UV_EEXIST: return Code::AlreadyExists;
+        case UV_EEXIST:
+            return Code::AlreadyExists;
         case UV_EACCES:
-        case UV_EPERM: return Code::PermissionDenied;
+        case UV_EPERM:
+            return Code::PermissionDenied;
         case UV_EINVAL:
         case UV_ENAMETOOLONG:
-        case UV_EADDRNOTAVAIL: return Code::InvalidArgument;
+        case UV_EADDRNOTAVAIL:
+            return Code::InvalidArgument;
         case UV_EMFILE:
         case UV_ENFILE:
         case UV_ENOMEM:
-        case UV_ENOBUFS: return Code::ResourceExhausted;
+        case UV_ENOBUFS:
+            return Code::ResourceExhausted;
         case UV_ECONNREFUSED:
         case UV_ECONNRESET:
         case UV_EPIPE:
         case UV_ENETUNREACH:
-        case UV_EHOSTUNREACH: return Code::Unavailable;
-        case UV_ETIMEDOUT: return Code::DeadlineExceeded;
-        case UV_ECANCELED: return Code::Cancelled;
-        default: return Code::Unknown;
+        case UV_EHOSTUNREACH:
+            return Code::Unavailable;
+        case UV_ETIMEDOUT:
+            return Code::DeadlineExceeded;
+        case UV_ECANCELED:
+            return Code::Cancelled;
+        default:
+            return Code::Unknown;
     }
 }
 
@@ -79,7 +88,10 @@ void Loop::post(std::function<void()> work)
     uv_async_send(m_wakeUp.get());
 }
 
-bool Loop::onOwnThread() const { return std::this_thread::get_id() == m_thread; }
+bool Loop::onOwnThread() const
+{
+    return std::this_thread::get_id() == m_thread;
+}
 
 void Loop::drain()
 {
@@ -96,9 +108,15 @@ Timer::Timer(Loop& loop) : m_timer(new uv_timer_t{})
     CHECK(uv_timer_init(loop.uv(), m_timer.get()) == 0);
 }
 
-void Timer::after(Ms delay, std::function<void()> due) { start(delay, Ms{0}, std::move(due)); }
+void Timer::after(Ms delay, std::function<void()> due)
+{
+    start(delay, Ms{0}, std::move(due));
+}
 
-void Timer::every(Ms period, std::function<void()> due) { start(period, period, std::move(due)); }
+void Timer::every(Ms period, std::function<void()> due)
+{
+    start(period, period, std::move(due));
+}
 
 void Timer::start(Ms delay, Ms period, std::function<void()> due)
 {
@@ -110,7 +128,8 @@ void Timer::start(Ms delay, Ms period, std::function<void()> due)
         [](uv_timer_t* handle) {
             if (!handle->data) return;
             auto& self = *static_cast<Timer*>(handle->data);
-            auto callback = self.m_due;  // A copy: the callback may destroy the timer, or start it anew.
+            // A copy: the callback may destroy the timer, or start it anew.
+            auto callback = self.m_due;
             callback();
         },
         static_cast<std::uint64_t>(delay.count()), static_cast<std::uint64_t>(period.count()));

@@ -79,8 +79,9 @@ private:
     std::function<void()> m_due;
 };
 
-// A guard against calls that outlive their object: hold one as a member, wrap a callback in it, and the
-// callback does nothing once the member is gone. For callbacks that other threads post to the loop.
+// A guard against calls that outlive their object: hold one as a member, wrap a callback in it, and
+// the callback does nothing once the member is gone. For callbacks that other threads post to the
+// loop.
 class Alive {
 public:
     template <class F>

@@ -4,6 +4,9 @@
 
 namespace slipway {
 
-void ignoreBrokenPipes() { std::signal(SIGPIPE, SIG_IGN); }
+void ignoreBrokenPipes()
+{
+    std::signal(SIGPIPE, SIG_IGN);
+}
 
 }  // namespace slipway

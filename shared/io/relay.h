@@ -1,8 +1,9 @@
 // Copies two streams into each other until both directions have ended.
 //
-// Theory of operation: each direction is a loop of one read and one write, so a slow reader stops its
-// writer by itself and no queue can grow. The end of input in one direction is passed on as a
-// half-close while the other goes on; the relay is over when both have ended, or with the first error.
+// Theory of operation: each direction is a loop of one read and one write, so a slow reader stops
+// its writer by itself and no queue can grow. The end of input in one direction is passed on as a
+// half-close while the other goes on; the relay is over when both have ended, or with the first
+// error.
 #pragma once
 
 #include <cstdint>

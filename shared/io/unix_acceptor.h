@@ -1,5 +1,5 @@
-// A listening unix socket that hands over bare descriptors: for those who must know the peer, or read not
-// one byte too far, before a stream is made of it.
+// A listening unix socket that hands over bare descriptors: for those who must know the peer, or
+// read not one byte too far, before a stream is made of it.
 #pragma once
 
 #include <filesystem>
@@ -19,8 +19,8 @@ public:
 
     // As listenUnix(): a socket file that is there already is replaced, `mode` is as for chmod, and
     // it is its folder's owner's.
-    static Result<std::unique_ptr<UnixAcceptor>> listen(Loop& loop, std::filesystem::path path, int mode,
-                                                        Accepted accepted);
+    static Result<std::unique_ptr<UnixAcceptor>> listen(Loop& loop, std::filesystem::path path,
+                                                        int mode, Accepted accepted);
     ~UnixAcceptor();
 
 private:

@@ -1,9 +1,9 @@
-// Theory of operation. A UvStream owns one libuv stream handle. A read is one-shot for its owner but
-// not for the kernel: when the bytes have been handed over, polling is left as it is, and is stopped only
-// if more bytes arrive while nobody wants them. An owner that answers and reads again therefore costs no
-// epoll_ctl, and one that does not read holds its peer back. The read buffer lives from the moment the
-// kernel has bytes until the next read(), so an idle stream holds none. A write goes to uv_write, which
-// tries at once and reports through the loop, never inside the call.
+// Theory of operation. A UvStream owns one libuv stream handle. A read is one-shot for its owner
+// but not for the kernel: when the bytes have been handed over, polling is left as it is, and is
+// stopped only if more bytes arrive while nobody wants them. An owner that answers and reads again
+// therefore costs no epoll_ctl, and one that does not read holds its peer back. The read buffer
+// lives from the moment the kernel has bytes until the next read(), so an idle stream holds none. A
+// write goes to uv_write, which tries at once and reports through the loop, never inside the call.
 #include "shared/io/uv_stream.h"
 
 #include <fmt/format.h>
@@ -15,7 +15,8 @@ namespace {
 
 constexpr std::size_t kReadBytes = 64u << 10;
 
-// The libuv handle with the requests that may outlive their owner, freed together once libuv is done.
+// The libuv handle with the requests that may outlive their owner, freed together once libuv is
+// done.
 struct Handle {
     union {
         uv_stream_t stream;
@@ -87,9 +88,8 @@ public:
     {
         CHECK(!m_writeDone);
         m_writeDone = std::move(done);
-        uv_buf_t buffer = uv_buf_init(
-            const_cast<char*>(reinterpret_cast<const char*>(data.data())),
-            static_cast<unsigned>(data.size()));
+        uv_buf_t buffer = uv_buf_init(const_cast<char*>(reinterpret_cast<const char*>(data.data())),
+                                      static_cast<unsigned>(data.size()));
         int failed = uv_write(&m_handle->write, &m_handle->stream, &buffer, 1,
                               [](uv_write_t* request, int status) {
                                   auto* self = static_cast<UvStream*>(request->handle->data);
@@ -157,7 +157,10 @@ private:
 class UvConnecting final : public Connecting {
 public:
     UvConnecting(Loop& loop, HandlePtr handle, std::string what, ConnectDone done)
-        : m_loop(loop), m_handle(std::move(handle)), m_what(std::move(what)), m_done(std::move(done))
+        : m_loop(loop),
+          m_handle(std::move(handle)),
+          m_what(std::move(what)),
+          m_done(std::move(done))
     {
         m_handle->stream.data = this;
     }
@@ -228,7 +231,8 @@ public:
         sockaddr_storage storage{};
         int length = sizeof storage;
         uv_tcp_getsockname(&m_handle->tcp, reinterpret_cast<sockaddr*>(&storage), &length);
-        return ntohs(reinterpret_cast<sockaddr_in*>(&storage)->sin_port);  // The same place in both.
+        return ntohs(
+            reinterpret_cast<sockaddr_in*>(&storage)->sin_port);  // The same place in both.
     }
 
 private:
@@ -252,8 +256,8 @@ Result<StreamPtr> adoptSocket(Loop& loop, Descriptor socket)
 {
     bool tcp = uv_guess_handle(socket.get()) == UV_TCP;
     HandlePtr handle = tcp ? newTcp(loop) : newPipe(loop);
-    int failed = tcp ? uv_tcp_open(&handle->tcp, socket.get())
-                     : uv_pipe_open(&handle->pipe, socket.get());
+    int failed =
+        tcp ? uv_tcp_open(&handle->tcp, socket.get()) : uv_pipe_open(&handle->pipe, socket.get());
     if (failed) return failUv("adopt socket", failed);
     socket.release();
     return std::make_unique<UvStream>(loop, std::move(handle));
@@ -285,7 +289,8 @@ Result<ListenerPtr> listenUnix(Loop& loop, const std::filesystem::path& path, in
     std::error_code ignored;
     std::filesystem::remove(path, ignored);
     HandlePtr handle = newPipe(loop);
-    if (int failed = uv_pipe_bind(&handle->pipe, path.string().c_str())) return failUv(what, failed);
+    if (int failed = uv_pipe_bind(&handle->pipe, path.string().c_str()))
+        return failUv(what, failed);
     std::error_code failed;  // Before listening, so nobody connects under a wider mode.
     std::filesystem::permissions(path, static_cast<std::filesystem::perms>(mode), failed);
     if (failed) return fail(Code::PermissionDenied, fmt::format("{}: {}", what, failed.message()));
@@ -302,8 +307,9 @@ Result<ListenerPtr> listenTcp(Loop& loop, const std::string& address, std::uint1
     std::string what = ipv6 ? fmt::format("bind [{}]:{}", address, port)
                             : fmt::format("bind {}:{}", address, port);
     sockaddr_storage storage{};
-    int failed = ipv6 ? uv_ip6_addr(address.c_str(), port, reinterpret_cast<sockaddr_in6*>(&storage))
-                      : uv_ip4_addr(address.c_str(), port, reinterpret_cast<sockaddr_in*>(&storage));
+    int failed = ipv6
+                     ? uv_ip6_addr(address.c_str(), port, reinterpret_cast<sockaddr_in6*>(&storage))
+                     : uv_ip4_addr(address.c_str(), port, reinterpret_cast<sockaddr_in*>(&storage));
     if (failed) return failUv(what, failed);
     HandlePtr handle = newTcp(loop);
     failed = uv_tcp_bind(&handle->tcp, reinterpret_cast<sockaddr*>(&storage),

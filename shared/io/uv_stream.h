@@ -21,7 +21,8 @@ public:
     virtual ~Connecting() = default;
 };
 using ConnectDone = std::function<void(Result<StreamPtr>)>;
-std::unique_ptr<Connecting> connectUnix(Loop& loop, const std::filesystem::path& path, ConnectDone done);
+std::unique_ptr<Connecting> connectUnix(Loop& loop, const std::filesystem::path& path,
+                                        ConnectDone done);
 // `address` is numeric, IPv4 or IPv6.
 std::unique_ptr<Connecting> connectTcp(Loop& loop, const std::string& address, std::uint16_t port,
                                        ConnectDone done);
@@ -35,8 +36,8 @@ public:
 };
 using ListenerPtr = std::unique_ptr<Listener>;
 
-// A socket file that is there already is replaced: whoever calls has made sure that nobody serves it.
-// It is removed again when the listener dies. `mode` as for chmod; it is its folder's owner's.
+// A socket file that is there already is replaced: whoever calls has made sure that nobody serves
+// it. It is removed again when the listener dies. `mode` as for chmod; it is its folder's owner's.
 Result<ListenerPtr> listenUnix(Loop& loop, const std::filesystem::path& path, int mode,
                                Listener::Accepted accepted);
 Result<ListenerPtr> listenTcp(Loop& loop, const std::string& address, std::uint16_t port,

@@ -34,8 +34,11 @@ struct Home {
     std::filesystem::path tokenFile() const { return runDir() / "token"; }
     std::filesystem::path tunnelDir() const { return runDir() / "tunnel"; }
     std::filesystem::path tunnelSocket() const { return tunnelDir() / "agent.sock"; }
-    std::filesystem::path endpointDir() const { return root / "endpoint"; }  // The endpoint's records.
-    std::filesystem::path filesDir() const { return root / "files"; }        // The file server's.
+    std::filesystem::path endpointDir() const
+    {
+        return root / "endpoint";
+    }                                                                    // The endpoint's records.
+    std::filesystem::path filesDir() const { return root / "files"; }    // The file server's.
     std::filesystem::path dockerCliDir() const { return root / "cli"; }  // The wrapper of docker's.
     std::filesystem::path logDir() const { return root / "logs"; }
     std::filesystem::path machineDir() const { return root / "machine"; }

@@ -33,7 +33,8 @@ Result<User> invokingUser()
     uid_t uid = sudo.value_or(::geteuid());
     errno = 0;
     const passwd* entry = ::getpwuid(uid);
-    if (!entry) return fail(Code::NotFound, fmt::format("user {} is not in the password file", uid));
+    if (!entry)
+        return fail(Code::NotFound, fmt::format("user {} is not in the password file", uid));
     User user{uid, entry->pw_gid, entry->pw_name, entry->pw_dir};
     const char* home = std::getenv("HOME");
     if (!sudo && home && *home) user.home = home;
@@ -71,10 +72,11 @@ Result<Home> slipwayHome()
     Home home{whole};
     std::size_t length = home.tunnelSocket().string().size();
     if (length > kMaxSocketPathBytes)
-        return fail(Code::InvalidArgument,
-                    fmt::format("SLIPWAY_HOME {} is {} bytes too long: the sockets in it must fit {} "
-                                "bytes; set SLIPWAY_HOME to a shorter path",
-                                whole.string(), length - kMaxSocketPathBytes, kMaxSocketPathBytes));
+        return fail(
+            Code::InvalidArgument,
+            fmt::format("SLIPWAY_HOME {} is {} bytes too long: the sockets in it must fit {} "
+                        "bytes; set SLIPWAY_HOME to a shorter path",
+                        whole.string(), length - kMaxSocketPathBytes, kMaxSocketPathBytes));
     return home;
 }
 

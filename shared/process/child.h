@@ -41,15 +41,15 @@ struct Command {
     std::filesystem::path workDir;                                  // Empty: ours.
 
     using Input = std::variant<Discard, Inherit, int, std::string>;  // int: a descriptor of ours.
-    using Sink =
-        std::variant<Discard, Inherit, int, std::filesystem::path>;  // A path: appended to.
+    // A path: appended to.
+    using Sink = std::variant<Discard, Inherit, int, std::filesystem::path>;
     Input input;  // A string is given through a pipe, at most kMaxInputBytes.
     Sink out;     // run() and startRun() take out and err for themselves.
     Sink err;
 
     bool newSession = false;  // setsid: no terminal's hang-up or ^C reaches it.
-    bool diesWithUs =
-        false;  // It is killed when the thread that starts it ends, however that ends.
+    // It is killed when the thread that starts it ends, however that ends.
+    bool diesWithUs = false;
     std::vector<InheritedFd> fds;
     std::vector<std::filesystem::path> cgroups;  // Folders that it joins before the program begins.
 };
@@ -125,8 +125,8 @@ public:
     virtual ~Running() = default;
 };
 using RunDone = std::function<void(Result<Output>)>;
-using OutLine =
-    std::function<void(const std::string& line)>;  // Of its standard output, as it comes.
+// Of its standard output, as it comes.
+using OutLine = std::function<void(const std::string& line)>;
 std::unique_ptr<Running> startRun(Loop& loop, const Command& command,
                                   std::chrono::milliseconds timeout, RunDone done,
                                   OutLine onLine = {});

@@ -248,7 +248,10 @@ void dieWith(pid_t parent)
     if (::getppid() != parent) ::_exit(127);  // It ended before the kernel knew.
 }
 
-bool isInstalled(const std::string& program) { return !bp::search_path(program).empty(); }
+bool isInstalled(const std::string& program)
+{
+    return !bp::search_path(program).empty();
+}
 
 std::string textOf(const Command& command)
 {

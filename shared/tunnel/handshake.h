@@ -1,16 +1,17 @@
 // The head of a tunnel stream: who is there, and which service it carries.
 //
-// Theory of operation. The machine is reached by one address that any process of the host, or of the
-// machine, may be able to dial, so each end proves that it holds the token of this boot without showing
-// it. The agent speaks first: version and 32 random bytes. The bridge answers with its own 32 bytes, the
-// service it asks for and its proof; the agent checks it, tries the service, and sends its own proof with
-// the outcome. Then bytes flow raw. One round trip, and a replayed or relayed head proves nothing, as
-// each proof covers both challenges, the asker's role and the bytes of the service.
+// Theory of operation. The machine is reached by one address that any process of the host, or of
+// the machine, may be able to dial, so each end proves that it holds the token of this boot without
+// showing it. The agent speaks first: version and 32 random bytes. The bridge answers with its own
+// 32 bytes, the service it asks for and its proof; the agent checks it, tries the service, and
+// sends its own proof with the outcome. Then bytes flow raw. One round trip, and a replayed or
+// relayed head proves nothing, as each proof covers both challenges, the asker's role and the bytes
+// of the service.
 //
 //   proof = HMAC-SHA-256(token, role || agent's challenge || bridge's challenge || service)
 //
-// `role` is "slipway-bridge" or "slipway-agent", `service` the StreamHello without its proof. A wrong
-// proof, a wrong version or 1 s of silence ends the stream.
+// `role` is "slipway-bridge" or "slipway-agent", `service` the StreamHello without its proof. A
+// wrong proof, a wrong version or 1 s of silence ends the stream.
 #pragma once
 
 #include <chrono>
@@ -31,8 +32,8 @@ inline constexpr std::uint32_t kTunnelVersion = 1;
 inline constexpr std::size_t kMaxHeadBytes = 4096;
 inline constexpr std::chrono::milliseconds kHandshakeTimeout{1000};
 
-// A handshake under way on a non-blocking socket. It reads not one byte beyond the head, so that the
-// socket can be handed to libuv, gRPC or a thread afterwards. Destroying it closes the socket.
+// A handshake under way on a non-blocking socket. It reads not one byte beyond the head, so that
+// the socket can be handed to libuv, gRPC or a thread afterwards. Destroying it closes the socket.
 class Handshake {
 public:
     virtual ~Handshake() = default;
@@ -49,8 +50,8 @@ class Visitor {
 public:
     virtual ~Visitor() = default;
     virtual const v1::StreamHello& hello() const = 0;
-    // Ok: the socket, ready for raw bytes, once the answer is written. An error is sent to the bridge,
-    // and `done` gets an error too.
+    // Ok: the socket, ready for raw bytes, once the answer is written. An error is sent to the
+    // bridge, and `done` gets an error too.
     virtual void answer(Result<> outcome, DialDone done) = 0;
 };
 using Asked = std::function<void(Visitor&)>;

@@ -13,8 +13,8 @@
 
 namespace slipway {
 
-// Each message is preceded by its length: 4 bytes, little endian. One receive and one send at a time.
-// Callbacks come from the loop, and may destroy the HeadSocket.
+// Each message is preceded by its length: 4 bytes, little endian. One receive and one send at a
+// time. Callbacks come from the loop, and may destroy the HeadSocket.
 class HeadSocket {
 public:
     HeadSocket(Loop& loop, Descriptor socket);  // Non-blocking from here on.

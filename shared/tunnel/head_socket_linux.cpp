@@ -109,8 +109,9 @@ void HeadSocket::readSome()
         if (m_in.size() == kLengthBytes && m_wanted == kLengthBytes) {
             std::size_t length = decodeLength(m_in);
             if (length > m_maxBytes)
-                return finish(fail(Code::InvalidArgument,
-                                   fmt::format("a head of {} bytes, {} at most", length, m_maxBytes)));
+                return finish(
+                    fail(Code::InvalidArgument,
+                         fmt::format("a head of {} bytes, {} at most", length, m_maxBytes)));
             m_wanted += length;
         }
     }

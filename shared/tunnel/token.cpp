@@ -38,8 +38,8 @@ Result<Token> tokenFromHex(std::string_view text)
     };
     Token token;
     if (text.size() != token.size() * 2)
-        return fail(Code::InvalidArgument,
-                    fmt::format("a token has {} hex digits, not {}", token.size() * 2, text.size()));
+        return fail(Code::InvalidArgument, fmt::format("a token has {} hex digits, not {}",
+                                                       token.size() * 2, text.size()));
     for (std::size_t i = 0; i < token.size(); ++i) {
         int high = digit(text[2 * i]);
         int low = digit(text[2 * i + 1]);

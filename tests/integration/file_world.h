@@ -161,7 +161,8 @@ public:
         mount.program = "unshare";
         mount.args = {"--mount", "true"};
         if (!outputOf(mount, std::chrono::seconds(10)))
-            return "needs a mount namespace; in a container, start that container with --privileged";
+            return "needs a mount namespace; in a container, start that container with "
+                   "--privileged";
         return {};
     }
 

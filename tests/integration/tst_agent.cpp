@@ -108,8 +108,9 @@ bool TestAgent::configure(const std::string& daemonJson)
 bool TestAgent::pings()
 {
     auto socket = m_machine.dial(helloEngine());
-    return socket && exchange(*socket, "GET /_ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-                             .find("200 OK") != std::string::npos;
+    return socket &&
+           exchange(*socket, "GET /_ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                   .find("200 OK") != std::string::npos;
 }
 
 // Its standard error, empty when the container runs.
@@ -148,7 +149,8 @@ void TestAgent::turnsAwayAWrongToken()
     auto socket = m_machine.dial(helloEngine(), randomToken());
     QVERIFY(!socket);
     QVERIFY(std::chrono::steady_clock::now() - begin < 1s);
-    QVERIFY(eventually([this] { return m_machine.logs().find("wrong token") != std::string::npos; }, 2s));
+    QVERIFY(eventually([this] { return m_machine.logs().find("wrong token") != std::string::npos; },
+                       2s));
     QVERIFY(pings());
 }
 
@@ -172,13 +174,16 @@ void TestAgent::carriesTheEnginesSocket()
     QVERIFY(!refused);
     QVERIFY(refused.error().message.find("/run/absent.sock") != std::string::npos);
 
-    auto said = m_machine.docker({"run", "-d", "--name", "web", "box", "/bin/nc", "-l", "-p", "80", "-e",
-                                  "/bin/echo", "hello"}).err;
+    auto said = m_machine
+                    .docker({"run", "-d", "--name", "web", "box", "/bin/nc", "-l", "-p", "80", "-e",
+                             "/bin/echo", "hello"})
+                    .err;
     QVERIFY2(said.empty(), said.c_str());
     auto address = m_machine.docker({"inspect", "-f", "{{.NetworkSettings.IPAddress}}", "web"}).out;
     address.pop_back();
     Result<Descriptor> socket = fail(Code::Unknown, "");
-    QVERIFY(eventually([&] { return (socket = m_machine.dial(helloConnectTcp(address, 80))).has_value(); }, 5s));
+    QVERIFY(eventually(
+        [&] { return (socket = m_machine.dial(helloConnectTcp(address, 80))).has_value(); }, 5s));
     QCOMPARE(exchange(*socket, ""), std::string("hello\n"));
     m_machine.docker({"rm", "-f", "web"});
 }
@@ -186,7 +191,8 @@ void TestAgent::carriesTheEnginesSocket()
 void TestAgent::failsARunWhosePortIsRefused()
 {
     m_bridge->decide([](const v1::PortClaim& claim) {
-        return "bind 127.0.0.1:" + std::to_string(claim.host_port()) + ": held by postgres (pid 812)";
+        return "bind 127.0.0.1:" + std::to_string(claim.host_port()) +
+               ": held by postgres (pid 812)";
     });
     auto said = runDetached({"-p", kHostPort + ":80"}, "refused");
     m_bridge->decide({});
@@ -221,11 +227,13 @@ void TestAgent::keepsContainersAndPortsWhenTheEngineIsKilled()
     auto killed = std::chrono::steady_clock::now();
     QVERIFY(m_bridge->waitForEngine(v1::EngineReport::CONDITION_FAILED, 2s));
     QVERIFY(eventually([this] { return pings(); }, 10s));
-    auto took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - killed);
+    auto took = std::chrono::duration_cast<std::chrono::milliseconds>(
+        std::chrono::steady_clock::now() - killed);
     qInfo("/_ping is back after %lld ms", static_cast<long long>(took.count()));
     QVERIFY2(took < 1500ms, std::to_string(took.count()).c_str());
     QVERIFY(m_bridge->waitForEngine(v1::EngineReport::CONDITION_RUNNING, 5s));
-    QCOMPARE(m_machine.docker({"inspect", "-f", "{{.State.Running}}", "survivor"}).out, std::string("true\n"));
+    QCOMPARE(m_machine.docker({"inspect", "-f", "{{.State.Running}}", "survivor"}).out,
+             std::string("true\n"));
     QCOMPARE(m_bridge->countPorts(withdrawalOf(claim->lease())), 0);
     QCOMPARE(m_bridge->countPorts(claimOf(18101)), 1);
     m_machine.docker({"rm", "-f", "survivor"});
@@ -244,14 +252,16 @@ void TestAgent::keepsEverythingWhenItIsKilledItself()
     QVERIFY(eventually([this] { return connectBridge().has_value(); }, 10s));
     QVERIFY(m_bridge->waitForEngine(v1::EngineReport::CONDITION_RUNNING, 10s));
     auto again = m_bridge->waitForPort(claimOf(18102), 10s);
-    auto took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - killed);
+    auto took = std::chrono::duration_cast<std::chrono::milliseconds>(
+        std::chrono::steady_clock::now() - killed);
     qInfo("everything is back after %lld ms", static_cast<long long>(took.count()));
     QVERIFY2(took < 2s, std::to_string(took.count()).c_str());
     QVERIFY(again);
     QVERIFY(again->restated());
     QCOMPARE(again->lease(), claim->lease());
     QCOMPARE(m_machine.pidOf("dockerd"), engine);
-    QCOMPARE(m_machine.docker({"inspect", "-f", "{{.State.Running}}", "steady"}).out, std::string("true\n"));
+    QCOMPARE(m_machine.docker({"inspect", "-f", "{{.State.Running}}", "steady"}).out,
+             std::string("true\n"));
     m_machine.docker({"rm", "-f", "steady"});
     QVERIFY(m_bridge->waitForPort(withdrawalOf(claim->lease()), 5s));
 }
@@ -269,13 +279,15 @@ void TestAgent::letsASwarmBegin()
     auto init = m_machine.docker({"swarm", "init", "--advertise-addr", "127.0.0.1"});
     QVERIFY2(init.exitCode == 0, init.err.c_str());
     QCOMPARE(setLiveRestore(true).error_code(), grpc::StatusCode::FAILED_PRECONDITION);
-    ::kill(m_machine.pidOf("dockerd"), SIGKILL);  // In a swarm it must not come back with live-restore.
+    ::kill(m_machine.pidOf("dockerd"),
+           SIGKILL);  // In a swarm it must not come back with live-restore.
     QVERIFY(m_bridge->waitForEngine(v1::EngineReport::CONDITION_FAILED, 2s));
     QVERIFY(m_bridge->waitForEngine(v1::EngineReport::CONDITION_RUNNING, kStartLimit));
     auto leave = m_machine.docker({"swarm", "leave", "--force"});
     QVERIFY2(leave.exitCode == 0, leave.err.c_str());
     QVERIFY(setLiveRestore(true).ok());
-    QCOMPARE(m_machine.docker({"info", "-f", "{{.LiveRestoreEnabled}}"}).out, std::string("true\n"));
+    QCOMPARE(m_machine.docker({"info", "-f", "{{.LiveRestoreEnabled}}"}).out,
+             std::string("true\n"));
 }
 
 void TestAgent::leadsTheContainersSocketToTheBridge()
@@ -289,8 +301,9 @@ void TestAgent::leadsTheContainersSocketToTheBridge()
     std::optional<std::string> asked;
     head.receive(4096, [&](Result<std::string> bytes) { asked = bytes.value_or(""); });
     StreamPtr guest;
-    auto connecting = connectUnix(loop, m_machine.root() / "run/slipway/docker.sock",
-                                  [&](Result<StreamPtr> connected) { guest = std::move(connected).value_or(nullptr); });
+    auto connecting = connectUnix(
+        loop, m_machine.root() / "run/slipway/docker.sock",
+        [&](Result<StreamPtr> connected) { guest = std::move(connected).value_or(nullptr); });
     QVERIFY(runUntil(loop, [&] { return asked.has_value(); }));
     v1::DialOut dial;
     QVERIFY(dial.ParseFromString(*asked));
@@ -304,7 +317,8 @@ void TestAgent::leadsTheContainersSocketToTheBridge()
     auto carries = [&loop](ByteStream& from, ByteStream& to, std::string_view text) {
         std::string came;
         from.write(bytesOf(text), [](const Result<>&) {});
-        to.read([&came](Result<ByteStream::Bytes> bytes) { came = bytes ? textOf(*bytes) : "broken"; });
+        to.read(
+            [&came](Result<ByteStream::Bytes> bytes) { came = bytes ? textOf(*bytes) : "broken"; });
         return runUntil(loop, [&came] { return !came.empty(); }) && came == text;
     };
     QVERIFY(carries(*guest, **bridge, "GET / HTTP/1.0"));
@@ -313,11 +327,29 @@ void TestAgent::leadsTheContainersSocketToTheBridge()
 
 void TestAgent::refusesClaimsFromAContainer()
 {
-    m_machine.docker({"run", "-d", "--name", "liar", "-v", "/run/slipway:/run/slipway", "-v",
-                      "/usr/lib/slipway:/bin/slipway", "box", "/bin/slipway/slipway-port-proxy", "-proto", "tcp",
-                      "-host-ip", "0.0.0.0", "-host-port", "18103", "-container-ip", "172.17.0.9",
-                      "-container-port", "80"});
-    QVERIFY(eventually([this] { return m_machine.logs().find("it runs in a container") != std::string::npos; }, 5s));
+    m_machine.docker({"run",
+                      "-d",
+                      "--name",
+                      "liar",
+                      "-v",
+                      "/run/slipway:/run/slipway",
+                      "-v",
+                      "/usr/lib/slipway:/bin/slipway",
+                      "box",
+                      "/bin/slipway/slipway-port-proxy",
+                      "-proto",
+                      "tcp",
+                      "-host-ip",
+                      "0.0.0.0",
+                      "-host-port",
+                      "18103",
+                      "-container-ip",
+                      "172.17.0.9",
+                      "-container-port",
+                      "80"});
+    QVERIFY(eventually(
+        [this] { return m_machine.logs().find("it runs in a container") != std::string::npos; },
+        5s));
     QCOMPARE(m_bridge->countPorts(claimOf(18103)), 0);
     m_machine.docker({"rm", "-f", "liar"});
 }
@@ -328,7 +360,8 @@ void TestAgent::goesOnWithoutKeysTheEngineRefuses()
     auto noted = [this] {
         auto report = m_bridge->waitForEngine(v1::EngineReport::CONDITION_RUNNING, kStartLimit);
         return report && report->notes_size() > 0 &&
-               report->notes(report->notes_size() - 1).text().find("no-such-key") != std::string::npos;
+               report->notes(report->notes_size() - 1).text().find("no-such-key") !=
+                   std::string::npos;
     };
     QVERIFY(eventually(noted, kStartLimit));
     QVERIFY(configure(""));
@@ -351,8 +384,10 @@ void TestAgent::tellsTheMemoryOfItsProcesses()
 void TestAgent::stopsContainersAndTheMachine()
 {
     QVERIFY(m_bridge->waitForEngine(v1::EngineReport::CONDITION_RUNNING, kStartLimit));
-    auto said = m_machine.docker({"run", "-d", "--name", "polite", "box", "/bin/sh", "-c",
-                                  "trap 'exit 7' TERM; while :; do sleep 0.1; done"}).err;
+    auto said = m_machine
+                    .docker({"run", "-d", "--name", "polite", "box", "/bin/sh", "-c",
+                             "trap 'exit 7' TERM; while :; do sleep 0.1; done"})
+                    .err;
     QVERIFY2(said.empty(), said.c_str());
     v1::ShutdownResponse response;
     grpc::ClientContext call;

@@ -43,7 +43,8 @@ std::vector<pid_t> processes()
     std::vector<pid_t> pids;
     for (const auto& entry : fs::directory_iterator("/proc")) {
         std::string name = entry.path().filename().string();
-        if (name.find_first_not_of("0123456789") == std::string::npos) pids.push_back(std::stoi(name));
+        if (name.find_first_not_of("0123456789") == std::string::npos)
+            pids.push_back(std::stoi(name));
     }
     return pids;
 }
@@ -153,7 +154,8 @@ Command SlipwayFixture::commandFor(std::string program, Words args) const
     command.environment = environment();
     command.workDir = m_work;
     if (m_user) {
-        Words asUser{"--reuid", m_user->name(), "--regid", m_user->name(), "--init-groups", program};
+        Words asUser{"--reuid",      m_user->name(),  "--regid",
+                     m_user->name(), "--init-groups", program};
         args.insert(args.begin(), asUser.begin(), asUser.end());
         program = "setpriv";
     }
@@ -229,14 +231,18 @@ bool SlipwayFixture::status(int exitCode)
     return false;
 }
 
-std::string SlipwayFixture::endpoint() const { return "unix://" + m_home.endpointSocket().string(); }
+std::string SlipwayFixture::endpoint() const
+{
+    return "unix://" + m_home.endpointSocket().string();
+}
 
 // Who holds the bridge's lock, proc_locks(5).
 pid_t SlipwayFixture::bridgePid() const
 {
     struct stat lock {};
     if (::stat(m_home.bridgeLock().c_str(), &lock) != 0) return 0;
-    auto file = fmt::format("{:02x}:{:02x}:{}", major(lock.st_dev), minor(lock.st_dev), lock.st_ino);
+    auto file =
+        fmt::format("{:02x}:{:02x}:{}", major(lock.st_dev), minor(lock.st_dev), lock.st_ino);
     std::ifstream in("/proc/locks");
     for (std::string line; std::getline(in, line);) {
         std::istringstream words(line);
@@ -277,7 +283,11 @@ bool SlipwayFixture::ping()
 {
     Command command;
     command.program = "curl";
-    command.args = {"-s", "--max-time", "1", "--unix-socket", m_home.endpointSocket().string(),
+    command.args = {"-s",
+                    "--max-time",
+                    "1",
+                    "--unix-socket",
+                    m_home.endpointSocket().string(),
                     "http://slipway/_ping"};
     auto answer = outputOf(command, 5s);
     return answer && *answer == "OK";
@@ -288,8 +298,8 @@ Result<std::string> httpGet(const std::string& address, int port, const std::str
     Command command;
     command.program = "curl";
     std::string host = address.find(':') == std::string::npos ? address : "[" + address + "]";
-    command.args = {"-s", "-S", "-f", "--max-time", "5", "--noproxy", "*",
-                    fmt::format("http://{}:{}{}", host, port, path)};
+    command.args = {"-s", "-S",        "-f", "--max-time",
+                    "5",  "--noproxy", "*",  fmt::format("http://{}:{}{}", host, port, path)};
     return outputOf(command, 10s);
 }
 

@@ -1,4 +1,5 @@
-// A whole Slipway in a home of its own, driven as a user drives it: by its command line and docker's.
+// A whole Slipway in a home of its own, driven as a user drives it: by its command line and
+// docker's.
 #pragma once
 
 #include <chrono>
@@ -19,17 +20,19 @@
 
 namespace slipway::test {
 
-// Why a whole Slipway can't be run here, with the remedy; empty: it can. Looks for root, the programs
-// (SLIPWAY_BIN), the root file system (SLIPWAY_ROOTFS) and docker's command line (SLIPWAY_CLI).
+// Why a whole Slipway can't be run here, with the remedy; empty: it can. Looks for root, the
+// programs (SLIPWAY_BIN), the root file system (SLIPWAY_ROOTFS) and docker's command line
+// (SLIPWAY_CLI).
 std::string whyNoSlipway();
 
-// Whether `slipway` is called by sudo: as root, and for the user. The test has sudo's variables set.
+// Whether `slipway` is called by sudo: as root, and for the user. The test has sudo's variables
+// set.
 enum class Sudo { No, Yes };
 
 class SlipwayFixture {
 public:
-    // `settings` is settings.json's text; empty: none. With a user, every command is run as that user;
-    // with sudo too, slipway alone is not, and the home is the user's default one.
+    // `settings` is settings.json's text; empty: none. With a user, every command is run as that
+    // user; with sudo too, slipway alone is not, and the home is the user's default one.
     explicit SlipwayFixture(const std::string& settings = {}, const TestUser* user = nullptr,
                             Sudo sudo = Sudo::No);
     ~SlipwayFixture();  // Stops it and removes the home.
@@ -39,15 +42,15 @@ public:
     Output docker(const Words& args, std::chrono::seconds limit = std::chrono::seconds(120));
     Output shell(const std::string& script, std::chrono::seconds limit = std::chrono::seconds(120));
 
-    bool start();         // `slipway start`; prints what it said if it failed.
-    bool makeImage();     // Loads the image "box": busybox with all its applets.
+    bool start();      // `slipway start`; prints what it said if it failed.
+    bool makeImage();  // Loads the image "box": busybox with all its applets.
     bool status(int exitCode);
 
     const Home& home() const { return m_home; }
     std::filesystem::path workDir() const { return m_work; }  // For files that containers see.
     std::string endpoint() const;
-    pid_t bridgePid() const;   // 0: none.
-    pid_t machinePid() const;  // Of slipway-init; 0: none.
+    pid_t bridgePid() const;                            // 0: none.
+    pid_t machinePid() const;                           // Of slipway-init; 0: none.
     pid_t pidInMachine(const std::string& comm) const;  // As the host counts; 0: none.
     bool ping();
     void tellLogs() const;  // The ends of its logs, to stderr: for a test that failed.

@@ -28,7 +28,8 @@ Result<std::unique_ptr<TestUser>> TestUser::make()
 {
     std::unique_ptr<TestUser> user(new TestUser);
     user->m_name = fmt::format("slipway-test-{}", ::getpid());
-    TRY_VOID(tool("/usr/sbin/useradd", {"--no-create-home", "--home-dir", user->home().string(), "--user-group", user->m_name}));
+    TRY_VOID(tool("/usr/sbin/useradd", {"--no-create-home", "--home-dir", user->home().string(),
+                                        "--user-group", user->m_name}));
     const passwd* entry = ::getpwnam(user->m_name.c_str());
     if (!entry) return fail(Code::Internal, "useradd made no user");
     user->m_uid = entry->pw_uid;

@@ -1,4 +1,5 @@
-// An ordinary user for the length of a test: tests of the rootless machine need one with subordinate ids.
+// An ordinary user for the length of a test: tests of the rootless machine need one with
+// subordinate ids.
 #pragma once
 
 #include <filesystem>
@@ -16,8 +17,8 @@ namespace slipway::test {
 
 class TestUser {
 public:
-    // Needs root and useradd. The user has a home of its own, is in no group but its own, and may open /dev/net/tun and /dev/fuse, as on a stock Debian, for as
-    // long as it is there.
+    // Needs root and useradd. The user has a home of its own, is in no group but its own, and may
+    // open /dev/net/tun and /dev/fuse, as on a stock Debian, for as long as it is there.
     static Result<std::unique_ptr<TestUser>> make();
     ~TestUser();  // The user and its home are gone, and the devices are as they were.
 

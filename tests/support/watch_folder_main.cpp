@@ -1,5 +1,5 @@
-// watch-folder DIR: prints inotify events of a folder, a line each, until it is killed. Static, so that a
-// container without anything else can run it.
+// watch-folder DIR: prints inotify events of a folder, a line each, until it is killed. Static, so
+// that a container without anything else can run it.
 #include <cstdio>
 
 #include <sys/inotify.h>
@@ -9,7 +9,8 @@ int main(int argc, char** argv)
 {
     if (argc != 2) return 2;
     int queue = inotify_init1(IN_CLOEXEC);
-    if (inotify_add_watch(queue, argv[1], IN_CREATE | IN_MODIFY | IN_DELETE | IN_MOVE | IN_ATTRIB) < 0) {
+    if (inotify_add_watch(queue, argv[1], IN_CREATE | IN_MODIFY | IN_DELETE | IN_MOVE | IN_ATTRIB) <
+        0) {
         std::perror(argv[1]);
         return 1;
     }

@@ -260,8 +260,9 @@ private slots:
         std::ofstream(home.settingsFile()) << R"({"files": "fuse"})";
         QVERIFY(m_slipway->start());
         auto folder = m_slipway->workDir().string();
-        QCOMPARE(m_slipway->docker({"run", "-d", "-v", folder + ":/s", "box", "sleep", "1000"}).exitCode,
-                 0);
+        QCOMPARE(
+            m_slipway->docker({"run", "-d", "-v", folder + ":/s", "box", "sleep", "1000"}).exitCode,
+            0);
         QVERIFY(std::filesystem::exists(home.filesDir() / "grants"));
         QVERIFY(!std::filesystem::is_empty(home.endpointDir()));
         QCOMPARE(m_slipway->slipway({"reset", "--yes"}).exitCode, 0);

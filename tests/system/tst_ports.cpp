@@ -110,7 +110,8 @@ private slots:
         QCOMPARE(web("holder", std::to_string(port) + ":80").exitCode, 0);
         Output refused = web("loser", std::to_string(port) + ":80");
         QVERIFY(refused.exitCode != 0);
-        for (const std::string& expected : {fmt::format(":{}", port), std::string("held by container \"holder\"")})
+        for (const std::string& expected :
+             {fmt::format(":{}", port), std::string("held by container \"holder\"")})
             QVERIFY2(refused.err.find(expected) != std::string::npos, refused.err.c_str());
     }
 

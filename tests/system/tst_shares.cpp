@@ -44,7 +44,8 @@ private slots:
     {
         if (auto why = whyNoSlipway(); !why.empty()) QSKIP(why.c_str());
         for (const char* mode : {"direct", "fuse"}) {
-            auto slipway = std::make_unique<SlipwayFixture>(fmt::format("{{\"files\": \"{}\"}}", mode));
+            auto slipway =
+                std::make_unique<SlipwayFixture>(fmt::format("{{\"files\": \"{}\"}}", mode));
             QVERIFY(slipway->start());
             QVERIFY(slipway->makeImage());
             m_slipways[mode] = std::move(slipway);
@@ -91,8 +92,8 @@ private slots:
     void hostEditsAreSeenAtOnce()
     {
         write(work("edit/f"), "one\n");
-        QCOMPARE(docker({"run", "-d", "--name", "reader", "-v", work("edit").string() + ":/e", "box",
-                         "sleep", "1000"})
+        QCOMPARE(docker({"run", "-d", "--name", "reader", "-v", work("edit").string() + ":/e",
+                         "box", "sleep", "1000"})
                      .exitCode,
                  0);
         QCOMPARE(docker({"exec", "reader", "cat", "/e/f"}).out, std::string("one\n"));
@@ -109,11 +110,11 @@ private slots:
         write(work("watched/f"), "one\n");
         fs::copy_file(QCoreApplication::applicationDirPath().toStdString() + "/watch-folder",
                       work("watch-folder"), fs::copy_options::overwrite_existing);
-        QCOMPARE(docker({"run", "-d", "--name", "watcher", "-v", work("watched").string() + ":/w",
-                         "-v", work("watch-folder").string() + ":/watch-folder", "box",
-                         "/watch-folder", "/w"})
-                     .exitCode,
-                 0);
+        QCOMPARE(
+            docker({"run", "-d", "--name", "watcher", "-v", work("watched").string() + ":/w", "-v",
+                    work("watch-folder").string() + ":/watch-folder", "box", "/watch-folder", "/w"})
+                .exitCode,
+            0);
         auto seen = [&](const std::string& line) {
             return docker({"logs", "watcher"}).out.find(line + "\n") != std::string::npos;
         };
@@ -141,15 +142,16 @@ private slots:
         QVERIFY(docker({"exec", "-u", "65534", "warm", "cat", "/m/secret"}).exitCode != 0);
         QCOMPARE(docker({"exec", "-u", "65534", "warm", "cat", "/m/open"}).out,
                  std::string("open\n"));
-        QVERIFY(docker({"exec", "-u", "65534", "warm", "sh", "-c", "echo x > /m/new"}).exitCode != 0);
+        QVERIFY(docker({"exec", "-u", "65534", "warm", "sh", "-c", "echo x > /m/new"}).exitCode !=
+                0);
     }
 
     void anotherUserOwnsWhatItMakes()
     {
         fs::create_directories(work("drop"));
         fs::permissions(work("drop"), fs::perms(0777));
-        QCOMPARE(docker({"run", "--rm", "-u", "1234:5678", "-v", work("drop").string() + ":/d", "box",
-                         "sh", "-c", "echo mine > /d/f"})
+        QCOMPARE(docker({"run", "--rm", "-u", "1234:5678", "-v", work("drop").string() + ":/d",
+                         "box", "sh", "-c", "echo mine > /d/f"})
                      .exitCode,
                  0);
         struct stat status {};
@@ -161,8 +163,8 @@ private slots:
     void readOnlyIsReadOnly()
     {
         write(work("ro/f"), "x\n");
-        Output output = docker({"run", "--rm", "-v", work("ro").string() + ":/r:ro", "box", "sh", "-c",
-                                "echo y > /r/f"});
+        Output output = docker({"run", "--rm", "-v", work("ro").string() + ":/r:ro", "box", "sh",
+                                "-c", "echo y > /r/f"});
         QVERIFY(output.exitCode != 0);
         QVERIFY2(output.err.find("Read-only file system") != std::string::npos, output.err.c_str());
     }
@@ -180,22 +182,26 @@ private slots:
     {
         write(work("real/f"), "real\n");
         fs::create_directory_symlink(work("real"), work("link"));
-        QCOMPARE(docker({"run", "--rm", "-v", work("link").string() + ":/l", "box", "cat", "/l/f"}).out,
-                 std::string("real\n"));
+        QCOMPARE(
+            docker({"run", "--rm", "-v", work("link").string() + ":/l", "box", "cat", "/l/f"}).out,
+            std::string("real\n"));
     }
 
     void aMissingFolderIsMadeOrRefusedAsDockerDoes()
     {
-        QCOMPARE(docker({"run", "--rm", "-v", work("made").string() + ":/m", "box", "true"}).exitCode,
-                 0);
+        QCOMPARE(
+            docker({"run", "--rm", "-v", work("made").string() + ":/m", "box", "true"}).exitCode,
+            0);
         QVERIFY(fs::is_directory(work("made")));
         std::string missing = work("missing").string();
-        Output refused = docker({"run", "--rm", "--mount", "type=bind,source=" + missing +
-                                                               ",target=/m", "box", "true"});
+        Output refused = docker({"run", "--rm", "--mount",
+                                 "type=bind,source=" + missing + ",target=/m", "box", "true"});
         QVERIFY(refused.exitCode != 0);
-        QVERIFY2(refused.err.find("invalid mount config for type \"bind\": bind source path does not "
-                                  "exist: " + missing) != std::string::npos,
-                 refused.err.c_str());
+        QVERIFY2(
+            refused.err.find("invalid mount config for type \"bind\": bind source path does not "
+                             "exist: " +
+                             missing) != std::string::npos,
+            refused.err.c_str());
     }
 
     void inspectShowsTheHostPath()
@@ -205,7 +211,8 @@ private slots:
         QCOMPARE(docker({"run", "-d", "--name", "seer", "-v", host + ":/s", "box", "sleep", "1000"})
                      .exitCode,
                  0);
-        QCOMPARE(docker({"inspect", "-f", "{{(index .Mounts 0).Source}}", "seer"}).out, host + "\n");
+        QCOMPARE(docker({"inspect", "-f", "{{(index .Mounts 0).Source}}", "seer"}).out,
+                 host + "\n");
         QCOMPARE(docker({"inspect", "-f", "{{index .HostConfig.Binds 0}}", "seer"}).out,
                  host + ":/s\n");
         Output shares = m_slipway->slipway({"shares"});

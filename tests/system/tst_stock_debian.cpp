@@ -1,6 +1,6 @@
-// A whole Slipway on a stock Debian 12: its own kernel, systemd and cgroup v2, under QEMU without KVM.
-// stock_debian/inside runs there and prints `stock: NAME: VALUE` on the serial console; what these must be
-// is said here.
+// A whole Slipway on a stock Debian 12: its own kernel, systemd and cgroup v2, under QEMU without
+// KVM. stock_debian/inside runs there and prints `stock: NAME: VALUE` on the serial console; what
+// these must be is said here.
 #include <cstdlib>
 #include <filesystem>
 #include <map>
@@ -32,7 +32,8 @@ private:
     std::string seen(const std::string& name) const
     {
         auto found = m_seen.find(name);
-        return found == m_seen.end() ? "nothing; the console is in " + m_console.string() : found->second;
+        return found == m_seen.end() ? "nothing; the console is in " + m_console.string()
+                                     : found->second;
     }
 
     fs::path m_console;
@@ -67,14 +68,33 @@ void TestStockDebian::initTestCase()
     // A processor that TCG emulates fast; `max` takes twice as long to start the engine.
     Command boot;
     boot.program = "qemu-system-x86_64";
-    boot.args = {"-M", "q35,accel=tcg", "-cpu", "qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+rdrand",
-                 "-smp", "2", "-m", "2048", "-nodefaults", "-no-reboot", "-display", "none",
-                 "-serial", "file:" + m_console.string(),
-                 "-kernel", folder / "kernel", "-initrd", folder / "initrd",
-                 "-append", "console=ttyS0 loglevel=4 panic=-1 random.trust_cpu=on net.ifnames=0 "
-                            "mitigations=off tsc=reliable systemd.show_status=0",
-                 "-drive", "file=" + (folder / "disk").string() + ",format=raw,if=none,id=disk",
-                 "-device", "virtio-blk-pci,drive=disk", "-device", "virtio-rng-pci"};
+    boot.args = {"-M",
+                 "q35,accel=tcg",
+                 "-cpu",
+                 "qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+rdrand",
+                 "-smp",
+                 "2",
+                 "-m",
+                 "2048",
+                 "-nodefaults",
+                 "-no-reboot",
+                 "-display",
+                 "none",
+                 "-serial",
+                 "file:" + m_console.string(),
+                 "-kernel",
+                 folder / "kernel",
+                 "-initrd",
+                 folder / "initrd",
+                 "-append",
+                 "console=ttyS0 loglevel=4 panic=-1 random.trust_cpu=on net.ifnames=0 "
+                 "mitigations=off tsc=reliable systemd.show_status=0",
+                 "-drive",
+                 "file=" + (folder / "disk").string() + ",format=raw,if=none,id=disk",
+                 "-device",
+                 "virtio-blk-pci,drive=disk",
+                 "-device",
+                 "virtio-rng-pci"};
     auto booted = outputOf(boot, 600s);
     QFile console(QString::fromStdString(m_console.string()));
     QVERIFY(console.open(QIODevice::ReadOnly));
@@ -112,9 +132,15 @@ void TestStockDebian::runsAContainerWithABindMount()
     SAID("limits", "seen in the container");
 }
 
-void TestStockDebian::publishesAPort() { SAID("fetch", "from the host"); }
+void TestStockDebian::publishesAPort()
+{
+    SAID("fetch", "from the host");
+}
 
-void TestStockDebian::stops() { SAID("stop", "exit 0"); }
+void TestStockDebian::stops()
+{
+    SAID("stop", "exit 0");
+}
 
 void TestStockDebian::leavesNothingBehind()
 {

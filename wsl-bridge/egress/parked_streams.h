@@ -1,8 +1,8 @@
 // The way out of the machine: streams that the bridge keeps open for the agent to use.
 //
 // Theory of operation. The host dials and the machine never does, so the bridge keeps a few streams
-// parked. When something in the machine wants the host, the agent writes a DialOut on one; the bridge
-// answers, hands the stream to what was asked for, and parks another in its place.
+// parked. When something in the machine wants the host, the agent writes a DialOut on one; the
+// bridge answers, hands the stream to what was asked for, and parks another in its place.
 #pragma once
 
 #include <functional>

@@ -8,11 +8,11 @@
 namespace slipway {
 namespace {
 
-constexpr std::uint64_t kForever =
-    1'000'000'000;  // Seconds; the kernel cuts it to what it can count.
+// Seconds; the kernel cuts it to what it can count.
+constexpr std::uint64_t kForever = 1'000'000'000;
 constexpr std::uint64_t kUnwatched = 1;
-constexpr std::chrono::milliseconds kPair{
-    5};  // How long a MovedFrom waits for its MovedTo; they are queued together.
+// How long a MovedFrom waits for its MovedTo; they are queued together.
+constexpr std::chrono::milliseconds kPair{5};
 constexpr std::chrono::milliseconds kMaxOwnChange{200};
 
 bool sameAsSeen(const Node& node, const FileFacts& facts)

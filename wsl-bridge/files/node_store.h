@@ -67,8 +67,8 @@ private:
 
     std::unique_ptr<MappedFile> m_file;
     std::vector<std::uint32_t> m_free;
-    std::uint32_t m_fresh =
-        1;  // From here on no slot was ever used. Number 0 is the header's place.
+    // From here on no slot was ever used. Number 0 is the header's place.
+    std::uint32_t m_fresh = 1;
     bool m_full = false;
 };
 

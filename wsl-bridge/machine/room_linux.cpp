@@ -13,8 +13,8 @@ Result<> checkRoom(const std::filesystem::path& folder, std::uint64_t neededByte
     auto space = std::filesystem::space(folder, failed);
     if (failed)
         return failErrno(fmt::format("ask for the room on {}", folder.string()), failed.value());
-    std::uint64_t free =
-        ::geteuid() == 0 ? space.free : space.available;  // Root may use the reserve.
+    // Root may use the reserve.
+    std::uint64_t free = ::geteuid() == 0 ? space.free : space.available;
     if (free >= neededBytes) return {};
     return fail(
         Code::ResourceExhausted,

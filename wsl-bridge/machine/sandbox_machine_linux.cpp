@@ -42,8 +42,8 @@ constexpr auto kImportTimeout = 20min;
 constexpr auto kAgentAnswersWithin = 20s;
 constexpr auto kAdoptedAnswersWithin = 5s;  // The agent may just be on its way back after a crash.
 constexpr auto kRedialEvery = 20ms;
-constexpr std::uint64_t kRoomBytes =
-    32u << 20;  // For logs, records and what the engine writes at its start.
+// For logs, records and what the engine writes at its start.
+constexpr std::uint64_t kRoomBytes = 32u << 20;
 
 std::string textOfFile(const fs::path& file)
 {

@@ -52,7 +52,8 @@ Result<std::string> textOf(const json::object& object, std::string_view key, std
 
 Result<Settings> settingsOf(const json::value& value)
 {
-    if (!value.is_object()) return fail(Code::InvalidArgument, "the settings are not a JSON object");
+    if (!value.is_object())
+        return fail(Code::InvalidArgument, "the settings are not a JSON object");
     const json::object& object = value.get_object();
     Settings settings;
     TRY(auto files, textOf(object, "files", "direct"));
@@ -74,7 +75,10 @@ Result<Settings> settingsOf(const json::value& value)
 
 }  // namespace
 
-std::string_view name(FilesMode mode) { return mode == FilesMode::Direct ? "direct" : "fuse"; }
+std::string_view name(FilesMode mode)
+{
+    return mode == FilesMode::Direct ? "direct" : "fuse";
+}
 
 Loaded<Settings> loadSettings(const fs::path& file)
 {

@@ -18,7 +18,8 @@ enum class PublishAddress { Localhost, All };
 struct Settings {
     FilesMode files = FilesMode::Direct;
     PublishAddress publish = PublishAddress::Localhost;
-    std::filesystem::path rootfs;  // A tar.zst, or a folder used as it is. Empty: found by the bridge.
+    std::filesystem::path
+        rootfs;  // A tar.zst, or a folder used as it is. Empty: found by the bridge.
 };
 
 std::string_view name(FilesMode mode);
@@ -28,8 +29,8 @@ struct Complaint {
     std::string remedy;
 };
 
-// What was read, and what the user should hear about it. Never an error: a file that can't be used is
-// kept aside as <name>.bad, named with line and column in a complaint, and the defaults hold.
+// What was read, and what the user should hear about it. Never an error: a file that can't be used
+// is kept aside as <name>.bad, named with line and column in a complaint, and the defaults hold.
 template <class T>
 struct Loaded {
     T value;

@@ -27,7 +27,10 @@ std::filesystem::path variable(const char* name)
     return value ? value : "";
 }
 
-std::filesystem::path programDir() { return std::filesystem::canonical(variable("SLIPWAY_BIN")); }
+std::filesystem::path programDir()
+{
+    return std::filesystem::canonical(variable("SLIPWAY_BIN"));
+}
 
 std::string namespaceOf(pid_t pid)
 {
@@ -41,24 +44,29 @@ std::string whyNoMachine()
 {
     if (::geteuid() != 0) return "a machine needs root here; run as root";
     if (!std::filesystem::is_directory(variable("SLIPWAY_ROOTFS")))
-        return "SLIPWAY_ROOTFS names no unpacked root file system; run packaging/rootfs/build --unpacked";
+        return "SLIPWAY_ROOTFS names no unpacked root file system; run packaging/rootfs/build "
+               "--unpacked";
     if (!std::filesystem::exists(variable("SLIPWAY_CLI") / "docker"))
         return "SLIPWAY_CLI has no docker command line; run tests/run, which unpacks it";
-    if (!std::filesystem::exists("/bin/busybox")) return "no /bin/busybox; apt-get install busybox-static";
+    if (!std::filesystem::exists("/bin/busybox"))
+        return "no /bin/busybox; apt-get install busybox-static";
     return "";
 }
 
-AgentMachine::AgentMachine() : m_name(fmt::format("slipway-agent{}", ::getpid())), m_token(randomToken())
+AgentMachine::AgentMachine()
+    : m_name(fmt::format("slipway-agent{}", ::getpid())), m_token(randomToken())
 {
     for (const char* folder : {"run/tunnel", "logs", "machine"})
-        std::filesystem::create_directories(std::filesystem::path(m_dir.path().toStdString()) / folder);
+        std::filesystem::create_directories(std::filesystem::path(m_dir.path().toStdString()) /
+                                            folder);
 }
 
 AgentMachine::~AgentMachine()
 {
     if (m_init == 0) return;
     // What a sanitizer says in the machine stands there alone, and tests/run fails who prints it.
-    if (auto said = logs(); said.find("Sanitizer: ") != std::string::npos) fmt::print(stderr, "{}", said);
+    if (auto said = logs(); said.find("Sanitizer: ") != std::string::npos)
+        fmt::print(stderr, "{}", said);
     Command clean;
     clean.program = programDir() / "slipway-sandbox";
     clean.args = {"clean", "--name", m_name, "--home", m_dir.path().toStdString()};
@@ -69,12 +77,21 @@ bool AgentMachine::start()
 {
     Command command;
     command.program = programDir() / "slipway-sandbox";
-    command.args = {"start", "--name", m_name, "--home", m_dir.path().toStdString(), "--root",
-                    variable("SLIPWAY_ROOTFS").string(), "--bin", programDir().string(), "--files", "direct"};
+    command.args = {"start",
+                    "--name",
+                    m_name,
+                    "--home",
+                    m_dir.path().toStdString(),
+                    "--root",
+                    variable("SLIPWAY_ROOTFS").string(),
+                    "--bin",
+                    programDir().string(),
+                    "--files",
+                    "direct"};
     command.input = std::string(reinterpret_cast<const char*>(m_token.data()), m_token.size());
     auto output = outputOf(command, kToolLimit);
-    auto facts = output ? parseJson(*output, "slipway-sandbox") : Result<boost::json::value>(
-                                                                      tl::unexpected(output.error()));
+    auto facts = output ? parseJson(*output, "slipway-sandbox")
+                        : Result<boost::json::value>(tl::unexpected(output.error()));
     if (!facts) {
         fmt::print(stderr, "{}\n", facts.error().message);
         return false;
@@ -95,7 +112,9 @@ Result<Descriptor> AgentMachine::dial(v1::StreamHello hello, const Token& token)
     Loop loop;
     std::optional<Result<Descriptor>> result;
     {
-        auto dialer = unixDialer(loop, std::filesystem::path(m_dir.path().toStdString()) / "run/tunnel/agent.sock", token);
+        auto dialer = unixDialer(
+            loop, std::filesystem::path(m_dir.path().toStdString()) / "run/tunnel/agent.sock",
+            token);
         auto dialing = dialer->dialSocket(std::move(hello), [&result](Result<Descriptor> socket) {
             result.emplace(std::move(socket));
         });
@@ -119,10 +138,11 @@ bool AgentMachine::makeImage()
 {
     Command command;
     command.program = "/bin/sh";
-    command.args = {"-c", fmt::format("set -e; d=$(mktemp -d); mkdir $d/bin; cp /bin/busybox $d/bin; "
-                                      "chroot $d /bin/busybox --install /bin; tar -C $d -c . | "
-                                      "{} -H unix:///proc/{}/root/run/docker.sock import - box; rm -r $d",
-                                      (variable("SLIPWAY_CLI") / "docker").string(), m_init)};
+    command.args = {"-c",
+                    fmt::format("set -e; d=$(mktemp -d); mkdir $d/bin; cp /bin/busybox $d/bin; "
+                                "chroot $d /bin/busybox --install /bin; tar -C $d -c . | "
+                                "{} -H unix:///proc/{}/root/run/docker.sock import - box; rm -r $d",
+                                (variable("SLIPWAY_CLI") / "docker").string(), m_init)};
     auto output = outputOf(command, kToolLimit);
     if (!output) fmt::print(stderr, "{}\n", output.error().message);
     return output.has_value();
@@ -140,13 +160,17 @@ pid_t AgentMachine::pidOf(const std::string& comm) const
     return 0;
 }
 
-std::filesystem::path AgentMachine::root() const { return fmt::format("/proc/{}/root", m_init); }
+std::filesystem::path AgentMachine::root() const
+{
+    return fmt::format("/proc/{}/root", m_init);
+}
 
 std::string AgentMachine::logs() const
 {
     std::ostringstream text;
     for (const char* name : {"agent.log", "engine.log"})
-        text << std::ifstream(std::filesystem::path(m_dir.path().toStdString()) / "logs" / name).rdbuf();
+        text << std::ifstream(std::filesystem::path(m_dir.path().toStdString()) / "logs" / name)
+                    .rdbuf();
     return text.str();
 }
 
@@ -186,7 +210,8 @@ void FakeBridge::readPorts()
             std::lock_guard lock(m_mutex);
             m_ports.push_back(request);
             m_changed.notify_all();
-            if (request.has_claim() && m_decision) decision.set_refusal(m_decision(request.claim()));
+            if (request.has_claim() && m_decision)
+                decision.set_refusal(m_decision(request.claim()));
         }
         if (request.has_claim()) ports->Write(decision);
     }
@@ -207,7 +232,8 @@ void FakeBridge::decide(std::function<std::string(const v1::PortClaim&)> decisio
     m_decision = std::move(decision);
 }
 
-std::optional<v1::PortRequest> FakeBridge::waitForPort(const Wanted& wanted, std::chrono::milliseconds limit)
+std::optional<v1::PortRequest> FakeBridge::waitForPort(const Wanted& wanted,
+                                                       std::chrono::milliseconds limit)
 {
     std::unique_lock lock(m_mutex);
     auto found = m_ports.end();

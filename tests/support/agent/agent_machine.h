@@ -1,4 +1,5 @@
-// A machine with the real agent and engine, made by slipway-sandbox, and the bridge's end of its tunnel.
+// A machine with the real agent and engine, made by slipway-sandbox, and the bridge's end of its
+// tunnel.
 #pragma once
 
 #include <chrono>
@@ -66,7 +67,8 @@ public:
     void decide(std::function<std::string(const v1::PortClaim&)> decision);
     using Wanted = std::function<bool(const v1::PortRequest&)>;
     // The first that has come, or comes in time; and how many have come until now.
-    std::optional<v1::PortRequest> waitForPort(const Wanted& wanted, std::chrono::milliseconds limit);
+    std::optional<v1::PortRequest> waitForPort(const Wanted& wanted,
+                                               std::chrono::milliseconds limit);
     int countPorts(const Wanted& wanted);
 
 private:
@@ -78,8 +80,8 @@ private:
     grpc::ClientContext m_portsCall;
     std::mutex m_mutex;
     std::condition_variable m_changed;
-    v1::EngineReport m_engine;                                      // Guarded by m_mutex, as are
-    std::vector<v1::PortRequest> m_ports;                           // these two.
+    v1::EngineReport m_engine;             // Guarded by m_mutex, as are
+    std::vector<v1::PortRequest> m_ports;  // these two.
     std::function<std::string(const v1::PortClaim&)> m_decision;
     std::thread m_engineReader;
     std::thread m_portsReader;

@@ -99,8 +99,8 @@ QString TrayHost::toolTip() const
 {
     auto value = property("ToolTip");
     if (!value.canConvert<QDBusArgument>()) return {};
-    const auto toolTip =
-        value.value<QDBusArgument>();  // (sa(iiay)ss): icon name, pixmaps, title, text.
+    // (sa(iiay)ss): icon name, pixmaps, title, text.
+    const auto toolTip = value.value<QDBusArgument>();
     QString iconName;
     QString title;
     toolTip.beginStructure();

@@ -12,11 +12,16 @@ private slots:
     {
         QTest::addColumn<QString>("text");
         QTest::addColumn<QString>("subnet");  // Empty: none.
-        QTest::newRow("plain") << "10.0.0.0/8" << "10.0.0.0/8";
-        QTest::newRow("address in it") << "192.168.1.77/24" << "192.168.1.0/24";
-        QTest::newRow("everything") << "0.0.0.0/0" << "0.0.0.0/0";
-        QTest::newRow("one address") << "1.2.3.4/32" << "1.2.3.4/32";
-        for (const char* bad : {"", "10.0.0.0", "10.0.0.0/33", "10.0.0/8", "fd00::/8", "10.0.0.0/8x", "10.0.0.0/"})
+        QTest::newRow("plain") << "10.0.0.0/8"
+                               << "10.0.0.0/8";
+        QTest::newRow("address in it") << "192.168.1.77/24"
+                                       << "192.168.1.0/24";
+        QTest::newRow("everything") << "0.0.0.0/0"
+                                    << "0.0.0.0/0";
+        QTest::newRow("one address") << "1.2.3.4/32"
+                                     << "1.2.3.4/32";
+        for (const char* bad :
+             {"", "10.0.0.0", "10.0.0.0/33", "10.0.0/8", "fd00::/8", "10.0.0.0/8x", "10.0.0.0/"})
             QTest::newRow(bad) << bad << "";
     }
     void parsesSubnets()
@@ -29,7 +34,8 @@ private slots:
 
     void keepsTheDefaultsWhereNothingCollides()
     {
-        std::vector<std::string> taken{"10.0.0.0/8", "192.0.2.0/24", "fd00::/8", "0.0.0.0/0", "nonsense"};
+        std::vector<std::string> taken{"10.0.0.0/8", "192.0.2.0/24", "fd00::/8", "0.0.0.0/0",
+                                       "nonsense"};
         QVERIFY(!addressPoolsBeside(taken));
     }
 

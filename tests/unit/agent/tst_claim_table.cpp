@@ -27,7 +27,9 @@ public:
             said += "all";
         else
             said += QString("%1 %2")
-                        .arg(request.has_withdrawal() ? "withdraw" : request.restated() ? "restate" : "claim")
+                        .arg(request.has_withdrawal() ? "withdraw"
+                             : request.restated()     ? "restate"
+                                                      : "claim")
                         .arg(request.lease());
     }
     void standingChanged() override { ++standingChanges; }

@@ -14,7 +14,10 @@ QJsonObject objectOf(const DaemonJson& made)
     return QJsonDocument::fromJson(QByteArray::fromStdString(made.text)).object();
 }
 
-EngineNeeds needs() { return {}; }
+EngineNeeds needs()
+{
+    return {};
+}
 
 }  // namespace
 
@@ -31,7 +34,8 @@ private slots:
         QCOMPARE(keys["userland-proxy-path"].toString(), "/usr/lib/slipway/slipway-port-proxy");
         QCOMPARE(keys["hosts"].toVariant().toStringList(), QStringList{"unix:///run/docker.sock"});
         QCOMPARE(keys["containerd"].toString(), "/run/containerd/containerd.sock");
-        QCOMPARE(keys["exec-opts"].toVariant().toStringList(), QStringList{"native.cgroupdriver=cgroupfs"});
+        QCOMPARE(keys["exec-opts"].toVariant().toStringList(),
+                 QStringList{"native.cgroupdriver=cgroupfs"});
         QVERIFY(!keys.contains("iptables"));
         QVERIFY(!keys.contains("default-address-pools"));
         QVERIFY(!keys.contains("host-gateway-ip"));
@@ -40,9 +44,10 @@ private slots:
 
     void keepsTheUsersKeys()
     {
-        auto made = daemonJson(R"({"registry-mirrors": ["https://m"], "log-opts": {"max-size": "1m"}, )"
-                               R"("host-gateway-ip": "10.1.1.1", "exec-opts": ["isolation=x"]})",
-                               {.hostGateway = "10.213.0.1"});
+        auto made =
+            daemonJson(R"({"registry-mirrors": ["https://m"], "log-opts": {"max-size": "1m"}, )"
+                       R"("host-gateway-ip": "10.1.1.1", "exec-opts": ["isolation=x"]})",
+                       {.hostGateway = "10.213.0.1"});
         auto keys = objectOf(made);
         QCOMPARE(keys["registry-mirrors"].toVariant().toStringList(), QStringList{"https://m"});
         QCOMPARE(keys["log-opts"].toObject()["max-size"].toString(), "1m");
@@ -57,14 +62,22 @@ private slots:
     {
         QTest::addColumn<QString>("users");
         QTest::addColumn<QString>("key");  // Empty: no note.
-        QTest::newRow("hosts") << R"({"hosts": ["tcp://0.0.0.0:2375"]})" << "hosts";
-        QTest::newRow("live-restore off") << R"({"live-restore": false})" << "live-restore";
-        QTest::newRow("live-restore on") << R"({"live-restore": true})" << "";
-        QTest::newRow("userland-proxy") << R"({"userland-proxy": false})" << "userland-proxy";
-        QTest::newRow("data-root") << R"({"data-root": "/data"})" << "data-root";
-        QTest::newRow("cgroup driver") << R"({"exec-opts": ["native.cgroupdriver=systemd"]})" << "exec-opts";
-        QTest::newRow("same driver") << R"({"exec-opts": ["native.cgroupdriver=cgroupfs"]})" << "";
-        QTest::newRow("debug") << R"({"debug": true})" << "";
+        QTest::newRow("hosts") << R"({"hosts": ["tcp://0.0.0.0:2375"]})"
+                               << "hosts";
+        QTest::newRow("live-restore off") << R"({"live-restore": false})"
+                                          << "live-restore";
+        QTest::newRow("live-restore on") << R"({"live-restore": true})"
+                                         << "";
+        QTest::newRow("userland-proxy") << R"({"userland-proxy": false})"
+                                        << "userland-proxy";
+        QTest::newRow("data-root") << R"({"data-root": "/data"})"
+                                   << "data-root";
+        QTest::newRow("cgroup driver") << R"({"exec-opts": ["native.cgroupdriver=systemd"]})"
+                                       << "exec-opts";
+        QTest::newRow("same driver") << R"({"exec-opts": ["native.cgroupdriver=cgroupfs"]})"
+                                     << "";
+        QTest::newRow("debug") << R"({"debug": true})"
+                               << "";
     }
     void notesWhatItDoesNotTake()
     {
@@ -81,9 +94,12 @@ private slots:
     {
         QTest::addColumn<QString>("users");
         QTest::addColumn<QString>("where");
-        QTest::newRow("syntax") << "{\n  \"debug\": true,\n  oops\n}" << "line 3, column 3";
-        QTest::newRow("cut off") << "{\"debug\": tr" << "line 1, column";
-        QTest::newRow("no object") << "[1]" << "expected an object";
+        QTest::newRow("syntax") << "{\n  \"debug\": true,\n  oops\n}"
+                                << "line 3, column 3";
+        QTest::newRow("cut off") << "{\"debug\": tr"
+                                 << "line 1, column";
+        QTest::newRow("no object") << "[1]"
+                                   << "expected an object";
     }
     void namesWhereAFileIsWrong()
     {
@@ -91,7 +107,8 @@ private slots:
         QFETCH(QString, where);
         auto made = daemonJson(users.toStdString(), needs());
         QCOMPARE(made.notes.size(), std::size_t{1});
-        QVERIFY2(made.notes[0].text.find(where.toStdString()) != std::string::npos, made.notes[0].text.c_str());
+        QVERIFY2(made.notes[0].text.find(where.toStdString()) != std::string::npos,
+                 made.notes[0].text.c_str());
         QCOMPARE(made.text, daemonJson("", needs()).text);
     }
 

@@ -24,7 +24,8 @@ struct Pair {
 Pair socketPair()
 {
     int fds[2];
-    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) != 0) std::abort();
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) != 0)
+        std::abort();
     return {Descriptor(fds[0]), Descriptor(fds[1])};
 }
 
@@ -61,7 +62,8 @@ private slots:
         QVERIFY(runUntil(loop, [&] {
             asked += readAll(right.theirs.get());
             char byte;
-            return asked == "ask" && ::recv(right.theirs.get(), &byte, 1, 0) == 0;  // The half-close.
+            return asked == "ask" &&
+                   ::recv(right.theirs.get(), &byte, 1, 0) == 0;  // The half-close.
         }));
         QVERIFY(!over);
         QCOMPARE(::write(right.theirs.get(), "answer", 6), ssize_t{6});
@@ -88,7 +90,8 @@ private slots:
             for (int i = 0; i < 20; ++i) {
                 ssize_t n = ::write(left.theirs.get(), block.data(), block.size());
                 if (n > 0) sent += static_cast<std::uint64_t>(n);
-                runUntil(loop, [] { return false; }, std::chrono::milliseconds(1));
+                runUntil(
+                    loop, [] { return false; }, std::chrono::milliseconds(1));
             }
         }
         QVERIFY(sent > 0);
@@ -111,7 +114,8 @@ private slots:
                     [&](Result<> r) { failed = !r.has_value(); });
         relay.start();
         right.theirs.reset();  // Reads end, writes fail with EPIPE.
-        runUntil(loop, [] { return false; }, std::chrono::milliseconds(20));
+        runUntil(
+            loop, [] { return false; }, std::chrono::milliseconds(20));
         QCOMPARE(::write(left.theirs.get(), "x", 1), ssize_t{1});
         QVERIFY(runUntil(loop, [&] { return failed; }));
         char byte;

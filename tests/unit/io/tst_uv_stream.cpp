@@ -53,7 +53,8 @@ private slots:
         stream->write(bytesOf(big), [&](Result<>) { called = true; });
         stream.reset();
         QCOMPARE(::write(peer.get(), "x", 1), ssize_t{-1});  // It is closed already.
-        runUntil(loop, [] { return false; }, std::chrono::milliseconds(30));
+        runUntil(
+            loop, [] { return false; }, std::chrono::milliseconds(30));
         QVERIFY(!called);
     }
 
@@ -72,7 +73,8 @@ private slots:
         QCOMPARE(::stat(path.c_str(), &status), 0);
         QCOMPARE(int(status.st_mode & 07777), 0600);
         StreamPtr client;
-        auto connecting = connectUnix(loop, path, [&](Result<StreamPtr> s) { client = *std::move(s); });
+        auto connecting =
+            connectUnix(loop, path, [&](Result<StreamPtr> s) { client = *std::move(s); });
         QVERIFY(runUntil(loop, [&] { return client && server; }));
         listener->reset();
         QVERIFY(runUntil(loop, [&] { return !std::filesystem::exists(path); }));
@@ -86,7 +88,8 @@ private slots:
         auto second = listenTcp(loop, "127.0.0.1", (*first)->port(), [](StreamPtr) {});
         QVERIFY(!second.has_value());
         QCOMPARE(second.error().code, Code::AlreadyExists);
-        QVERIFY(second.error().message.find("bind 127.0.0.1:" + std::to_string((*first)->port())) == 0);
+        QVERIFY(second.error().message.find("bind 127.0.0.1:" + std::to_string((*first)->port())) ==
+                0);
     }
 
     void saysWhomItCouldNotReach()

@@ -26,7 +26,8 @@ private slots:
 
     void readsWhatIsSet()
     {
-        write(file("set.json"), R"({"files": "fuse", "publish": "all", "rootfs": "/x/root.tar.zst"})");
+        write(file("set.json"),
+              R"({"files": "fuse", "publish": "all", "rootfs": "/x/root.tar.zst"})");
         auto loaded = loadSettings(file("set.json"));
         QCOMPARE(loaded.value.files, FilesMode::Fuse);
         QCOMPARE(loaded.value.publish, PublishAddress::All);

@@ -77,7 +77,8 @@ private slots:
     {
         Token token = randomToken();
         Meeting m;
-        m.hold(token, token, fail(Code::Unavailable, "connect to 172.17.0.2:80: connection refused"));
+        m.hold(token, token,
+               fail(Code::Unavailable, "connect to 172.17.0.2:80: connection refused"));
         QVERIFY(runUntil(m.loop, [&] { return m.bridge && m.agent; }));
         QCOMPARE(m.bridge->error().code, Code::Unavailable);
         QCOMPARE(m.bridge->error().message,
@@ -106,7 +107,8 @@ private slots:
         auto send = [&](const google::protobuf::MessageLite& message) {
             std::string body = message.SerializeAsString();
             std::string head{char(body.size()), 0, 0, 0};
-            QCOMPARE(::write(b.get(), (head + body).data(), body.size() + 4), ssize_t(body.size() + 4));
+            QCOMPARE(::write(b.get(), (head + body).data(), body.size() + 4),
+                     ssize_t(body.size() + 4));
         };
         v1::StreamGreeting squatted;
         squatted.set_version(kTunnelVersion);
@@ -151,8 +153,8 @@ private slots:
             loop, std::move(b), randomToken(), [](Visitor&) { QFAIL("asked"); },
             [&](Error error) { refused = std::move(error); });
         QCOMPARE(::write(a.get(), bytes.data(), size_t(bytes.size())), ssize_t(bytes.size()));
-        QVERIFY(runUntil(loop, [&] { return refused.has_value(); },
-                         std::chrono::milliseconds(900)));
+        QVERIFY(runUntil(
+            loop, [&] { return refused.has_value(); }, std::chrono::milliseconds(900)));
     }
 
     void aTokenSurvivesBeingWrittenDown()

@@ -48,7 +48,8 @@ std::vector<Killed> killRecorded(const std::filesystem::path& file)
     std::vector<Killed> killed;
     auto record = parseJson(readText(file), file.string());
     if (!record || !record->is_object()) return killed;
-    if (auto init = kill(record->get_object(), "pid", "start_time")) killed.push_back(*std::move(init));
+    if (auto init = kill(record->get_object(), "pid", "start_time"))
+        killed.push_back(*std::move(init));
     if (auto slirp = kill(record->get_object(), "slirp", "slirp_start_time"))
         killed.push_back(*std::move(slirp));
     return killed;

@@ -11,8 +11,8 @@ struct MachineNames {
     std::string cgroup;    // slipway-web-1a2b3c: a folder in each cgroup hierarchy.
     std::string link;      // The host's end of the veth; at most 15 bytes (IFNAMSIZ).
     std::string nftTable;  // slipway_web_1a2b3c
-    unsigned number =
-        0;  // Well spread, the same for the same home: where the search for a subnet begins.
+    // Well spread, the same for the same home: where the search for a subnet begins.
+    unsigned number = 0;
 };
 MachineNames machineNames(const std::string& instance, const std::filesystem::path& home);
 

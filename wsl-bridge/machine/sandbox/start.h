@@ -12,7 +12,8 @@ namespace slipway {
 // Becomes the parent's sibling process of a running machine: its slipway-init reads the token from
 // our standard input. Writes the record below to spec.home.machineFile() (0600) before the machine
 // begins, and returns it: one line of JSON, {"pid", "start_time", "slirp",
-// "slirp_start_time" (0 without one), "rootless", "cgroup", "cgroup_version", "cgroups_writable", "subnet", "network", "nameserver", "files", "notes":
+// "slirp_start_time" (0 without one), "rootless", "cgroup", "cgroup_version", "cgroups_writable",
+// "subnet", "network", "nameserver", "files", "notes":
 // [{"text", "remedy"}]}.
 Result<std::string> startSandbox(Spec spec);
 

@@ -228,19 +228,20 @@ std::string recordOf(const Spec& spec, pid_t pid, const MachineCgroups& cgroups,
 {
     json::array noted;
     for (const auto& note : notes) noted.push_back({{"text", note.text}, {"remedy", note.remedy}});
-    return json::serialize(json::object{{"pid", pid},
-                                        {"start_time", startTimeOf(pid).value_or(0)},
-                                        {"slirp", network.slirp},
-                                        {"slirp_start_time", startTimeOf(network.slirp).value_or(0)},
-                                        {"rootless", spec.rootless},
-                                        {"cgroup", spec.names.cgroup},
-                                        {"cgroup_version", cgroups.version},
-                                        {"cgroups_writable", cgroups.writable},
-                                        {"subnet", spec.subnet.text()},
-                                        {"network", std::string(name(network.mode))},
-                                        {"nameserver", nameserverIn(network.resolvConf)},
-                                        {"files", spec.fuse ? "fuse" : "direct"},
-                                        {"notes", std::move(noted)}});
+    return json::serialize(
+        json::object{{"pid", pid},
+                     {"start_time", startTimeOf(pid).value_or(0)},
+                     {"slirp", network.slirp},
+                     {"slirp_start_time", startTimeOf(network.slirp).value_or(0)},
+                     {"rootless", spec.rootless},
+                     {"cgroup", spec.names.cgroup},
+                     {"cgroup_version", cgroups.version},
+                     {"cgroups_writable", cgroups.writable},
+                     {"subnet", spec.subnet.text()},
+                     {"network", std::string(name(network.mode))},
+                     {"nameserver", nameserverIn(network.resolvConf)},
+                     {"files", spec.fuse ? "fuse" : "direct"},
+                     {"notes", std::move(noted)}});
 }
 
 Result<> writeRecord(const fs::path& file, const std::string& record)
