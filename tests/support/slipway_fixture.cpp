@@ -75,6 +75,39 @@ void tellSanitizerReports(const fs::path& logDir)
     if (found) std::fprintf(stderr, "%s\n", found->c_str());  // Without a match grep ends with 1.
 }
 
+// Runs in the user's place, or in root's.
+Command asUser(const TestUser* user, const fs::path& program, std::vector<std::string> args)
+{
+    Command command;
+    command.program = program;
+    if (user) {
+        command.program = "setpriv";
+        std::vector<std::string> words{"--reuid",    user->name(),    "--regid",
+                                       user->name(), "--init-groups", program.string()};
+        args.insert(args.begin(), words.begin(), words.end());
+    }
+    command.args = std::move(args);
+    return command;
+}
+
+// The first of these facts that does not hold, with its remedy.
+std::string lacking(const std::vector<std::string>& facts, const TestUser* user)
+{
+    auto said = outputOf(asUser(user, variable("SLIPWAY_BIN") / "slipway-sandbox",
+                                {"check", "--json", "--home", "/tmp"}),
+                         20s);
+    auto known =
+        said.and_then([](const std::string& text) { return parseJson(text, "slipway-sandbox"); });
+    if (!known) return known.error().message + "; build the programs: tests/run";
+    for (const std::string& name : facts) {
+        const auto& fact = known->at(name);
+        if (!fact.at("ok").as_bool())
+            return fmt::format("{}: {}; {}", name, fact.at("reason").as_string().c_str(),
+                               fact.at("remedy").as_string().c_str());
+    }
+    return {};
+}
+
 }  // namespace
 
 bool eventually(const std::function<bool()>& condition, std::chrono::milliseconds limit)
@@ -87,7 +120,7 @@ bool eventually(const std::function<bool()>& condition, std::chrono::millisecond
     return true;
 }
 
-std::string whyNoSlipway()
+std::string whyNoSlipway(const std::vector<std::string>& facts)
 {
     if (::geteuid() != 0) return "needs root; run: sudo tests/run";
     for (const char* name : {"SLIPWAY_BIN", "SLIPWAY_ROOTFS", "SLIPWAY_CLI"}) {
@@ -95,7 +128,14 @@ std::string whyNoSlipway()
         if (path.empty() || !fs::exists(path))
             return fmt::format("{} names nothing that is there; run it through tests/run", name);
     }
-    return {};
+    std::vector<std::string> all{"namespaces", "cgroups"};
+    all.insert(all.end(), facts.begin(), facts.end());
+    return lacking(all, nullptr);
+}
+
+std::string whyNoSlipwayOf(const TestUser& user)
+{
+    return lacking({"namespaces", "subids", "newuidmap"}, &user);
 }
 
 SlipwayFixture::SlipwayFixture(const std::string& settings, const TestUser* user, Sudo sudo)
@@ -150,17 +190,9 @@ std::map<std::string, std::string> SlipwayFixture::environment() const
 
 Command SlipwayFixture::commandFor(std::string program, Words args) const
 {
-    Command command;
+    Command command = asUser(m_user, program, std::move(args));
     command.environment = environment();
     command.workDir = m_work;
-    if (m_user) {
-        Words asUser{"--reuid",      m_user->name(),  "--regid",
-                     m_user->name(), "--init-groups", program};
-        args.insert(args.begin(), asUser.begin(), asUser.end());
-        program = "setpriv";
-    }
-    command.program = program;
-    command.args = std::move(args);
     return command;
 }
 

@@ -20,10 +20,14 @@
 
 namespace slipway::test {
 
-// Why a whole Slipway can't be run here, with the remedy; empty: it can. Looks for root, the
-// programs (SLIPWAY_BIN), the root file system (SLIPWAY_ROOTFS) and docker's command line
-// (SLIPWAY_CLI).
-std::string whyNoSlipway();
+// Why a whole Slipway can't be run here, with the remedy; empty: it can. It takes root, the
+// programs (SLIPWAY_BIN), the root file system (SLIPWAY_ROOTFS), docker's command line
+// (SLIPWAY_CLI), and of the facts of `slipway-sandbox check` namespaces and cgroups and those
+// given.
+std::string whyNoSlipway(const std::vector<std::string>& facts = {});
+
+// The same of a rootless one of that user's.
+std::string whyNoSlipwayOf(const TestUser& user);
 
 // Whether `slipway` is called by sudo: as root, and for the user. The test has sudo's variables
 // set.

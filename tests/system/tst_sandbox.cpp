@@ -15,6 +15,7 @@
 
 #include "shared/process/child.h"
 #include "tests/support/run_until.h"
+#include "tests/support/slipway_fixture.h"
 #include "tests/support/test_user.h"
 #include "wsl-bridge/machine/machine.h"
 #include "wsl-bridge/machine/sandbox/cgroups.h"
@@ -156,16 +157,7 @@ class TestSandbox : public QObject {
 private slots:
     void initTestCase()
     {
-        if (::geteuid() != 0) QSKIP("needs root; run the tests with sudo");
-        auto facts = json::parse(
-            output({(binDir() / "slipway-sandbox").string(), "check", "--json", "--home", "/tmp"}));
-        for (const char* fact : {"namespaces", "cgroups", "nat"}) {
-            const auto& found = facts.at(fact);
-            if (found.at("ok").as_bool()) continue;
-            auto why = std::string(fact) + ": " + found.at("reason").as_string().c_str() + "; " +
-                       found.at("remedy").as_string().c_str();
-            QSKIP(why.c_str());
-        }
+        if (auto why = test::whyNoSlipway({"nat"}); !why.empty()) QSKIP(why.c_str());
     }
 
     void isAMachineOfItsOwn()
@@ -223,15 +215,33 @@ private slots:
         QCOMPARE(world.leftOvers(), std::vector<std::string>());
     }
 
+    // Whichever of the two versions is there can freeze, and where both are there, both.
+    void cleanKillsAMachineWhoseProcessesAreFrozen_data()
+    {
+        QTest::addColumn<QString>("point");
+        QTest::addColumn<QString>("file");
+        QTest::addColumn<QString>("value");
+        for (const auto& hierarchy : cgroupHierarchies(mountsOfThisProcess())) {
+            auto point = QString::fromStdString(hierarchy.point.string());
+            if (hierarchy.version == 2)
+                QTest::newRow("version 2") << point << "cgroup.freeze"
+                                           << "1";
+            else if (hierarchy.controllers == "freezer")
+                QTest::newRow("version 1") << point << "freezer.state"
+                                           << "FROZEN";
+        }
+    }
     void cleanKillsAMachineWhoseProcessesAreFrozen()
     {
+        QFETCH(QString, point);
+        QFETCH(QString, file);
+        QFETCH(QString, value);
         World world(kWaitingAgent);
         pid_t pid = world.start();
         QVERIFY2(pid > 0, world.said.c_str());
-        fs::path freezer = "/sys/fs/cgroup/freezer/" + world.names().cgroup;
-        if (!fs::exists(freezer)) QSKIP("no version 1 freezer here; it freezes only there");
         QVERIFY(waitFor([&] { return world.logHas("token"); }));
-        QVERIFY(writeText(freezer / "freezer.state", "FROZEN").has_value());
+        auto group = fs::path(point.toStdString()) / world.names().cgroup;
+        QVERIFY(writeText(group / file.toStdString(), value.toStdString()).has_value());
         ::kill(pid, SIGKILL);
         auto before = std::chrono::steady_clock::now();
         world.clean();
@@ -274,7 +284,7 @@ private slots:
 
     void mountsTheFuseShareAndAbortsItAtTheEnd()
     {
-        if (!fs::exists("/dev/fuse")) QSKIP("no /dev/fuse; mknod /dev/fuse c 10 229");
+        if (auto why = test::whyNoSlipway({"fuse"}); !why.empty()) QSKIP(why.c_str());
         // This process asks the share, and nobody ever answers.
         World world("ls /mnt/host/x &\necho agent $* $(ls -l /proc/self/fd/3)\n" + kWaitingAgent);
         pid_t pid = world.start("fuse");
@@ -314,6 +324,7 @@ private slots:
     {
         auto user = slipway::test::TestUser::make();
         QVERIFY2(user.has_value(), user ? "" : user.error().message.c_str());
+        if (auto why = test::whyNoSlipwayOf(**user); !why.empty()) QSKIP(why.c_str());
         World world(kWaitingAgent, (*user)->name());
         pid_t pid = world.start();
         QVERIFY2(pid > 0, world.said.c_str());
@@ -349,7 +360,6 @@ private slots:
     void theBridgeStartsAdoptsAndStopsIt()
     {
         fs::path rootfs = qEnvironmentVariable("SLIPWAY_ROOTFS").toStdString();
-        if (!fs::exists(rootfs)) QSKIP("SLIPWAY_ROOTFS names nothing; run packaging/rootfs/build");
         World world("");
         Home home{world.home()};
         Loop loop;
