@@ -1,0 +1,478 @@
+// Volumes, mounts and services as Docker's documentation describes them: one test a line of it.
+#include <QtTest>
+
+#include <fstream>
+
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include "tests/support/slipway_fixture.h"
+
+using namespace slipway;
+using namespace slipway::test;
+namespace fs = std::filesystem;
+
+#define EXIT_0(output)                                                        \
+    do {                                                                      \
+        const Output& output_ = (output);                                     \
+        QVERIFY2(output_.exitCode == 0, (output_.out + output_.err).c_str()); \
+    } while (false)
+
+#define SAYS(output, text)                                                    \
+    do {                                                                      \
+        const Output& output_ = (output);                                     \
+        QVERIFY2((output_.out + output_.err).find(text) != std::string::npos, \
+                 (output_.out + output_.err).c_str());                        \
+    } while (false)
+
+class TestMounts : public QObject {
+    Q_OBJECT
+
+    std::unique_ptr<SlipwayFixture> m_slipway;
+
+    Output docker(const SlipwayFixture::Words& args) { return m_slipway->docker(args); }
+    Output shell(const std::string& script)
+    {
+        return m_slipway->shell(script, std::chrono::seconds(240));
+    }
+    fs::path work(const std::string& name) const { return m_slipway->workDir() / name; }
+    Output create(const std::string& mounts)
+    {
+        return shell("docker create " + mounts + " box true");
+    }
+
+private slots:
+    void initTestCase()
+    {
+        if (auto why = whyNoSlipway(); !why.empty()) QSKIP(why.c_str());
+        m_slipway = std::make_unique<SlipwayFixture>();
+        // A place whose later mounts the machine can see, whatever the host's / is.
+        fs::path work = m_slipway->workDir();
+        QCOMPARE(::mount(work.c_str(), work.c_str(), nullptr, MS_BIND, nullptr), 0);
+        QCOMPARE(::mount(nullptr, work.c_str(), nullptr, MS_SHARED, nullptr), 0);
+        QVERIFY(m_slipway->start());
+        QVERIFY(m_slipway->makeImage());
+        EXIT_0(shell(
+            "docker run --name seed box sh -c 'mkdir /data; echo image > /data/f; "
+            "chown 1234:5678 /data/f; chmod 640 /data/f; chown 4321 /data; chmod 750 /data' && "
+            "docker commit seed filled && docker rm seed"));
+    }
+    void cleanupTestCase()
+    {
+        if (!m_slipway) return;
+        fs::path work = m_slipway->workDir();
+        m_slipway->slipway({"stop"});
+        ::umount2(work.c_str(), MNT_DETACH);
+        m_slipway.reset();
+    }
+    void cleanup()
+    {
+        if (!m_slipway) return;
+        if (QTest::currentTestFailed()) m_slipway->tellLogs();
+        shell("docker rm -fv $(docker ps -aq) 2>/dev/null; docker volume prune -af");
+    }
+
+    void bothSpellingsMakeAMissingVolume()
+    {
+        Output all = shell(
+            "set -e; show() { docker inspect -f '{{range .Mounts}}{{.Type}} {{.Name}} {{.Source}} "
+            "{{.Destination}} {{.Driver}} {{.RW}} {{.Propagation}}|{{end}}' $1; }; "
+            "docker create --name one -v fresh:/x box >/dev/null; show one; docker rm one "
+            ">/dev/null; "
+            "docker volume rm fresh >/dev/null; "
+            "docker create --name two --mount type=volume,source=fresh,target=/x box >/dev/null; "
+            "show two");
+        EXIT_0(all);
+        std::string one = "volume fresh /var/lib/docker/volumes/fresh/_data /x local true |\n";
+        QCOMPARE(all.out, one + one);
+    }
+
+    void bothSpellingsOfABindAreInspectedAlike()
+    {
+        Output all = shell(
+            "set -e; mkdir -p alike; docker create --name one -v $PWD/alike:/x:ro box >/dev/null; "
+            "docker create --name two --mount type=bind,src=$PWD/alike,dst=/x,ro box >/dev/null; "
+            "for c in one two; do docker inspect -f '{{range .Mounts}}{{.Type}} {{.Source}} "
+            "{{.Destination}} {{.RW}} {{.Propagation}}{{end}}' $c; done");
+        EXIT_0(all);
+        std::string one = "bind " + work("alike").string() + " /x false rprivate\n";
+        QCOMPARE(all.out, one + one);
+    }
+
+    void keysOfMountsAreFree_data()
+    {
+        QTest::addColumn<QString>("mount");
+        for (const char* mount : {"type=bind,source=$PWD/keys,target=/x,readonly",
+                                  "dst=/x,readonly,src=$PWD/keys,type=bind",
+                                  "destination=/x,type=bind,ro=true,source=$PWD/keys",
+                                  "ro,target=/x,src=$PWD/keys,type=bind"})
+            QTest::newRow(mount) << mount;
+    }
+    void keysOfMountsAreFree()
+    {
+        QFETCH(QString, mount);
+        Output seen =
+            shell("mkdir -p keys; docker create --name keyed --mount " + mount.toStdString() +
+                  " box >/dev/null && docker inspect -f '{{range .Mounts}}{{.Source}} "
+                  "{{.Destination}} {{.RW}}{{end}}' keyed");
+        QCOMPARE(seen.out, work("keys").string() + " /x false\n");
+    }
+
+    void anEmptyVolumeIsFilled()
+    {
+        Output seen = shell(
+            "for i in 1 2; do docker run --rm -v fill:/data filled stat -c '%a %u %g %n' /data "
+            "/data/f; done; docker run --rm -v fill:/other box cat /other/f");
+        EXIT_0(seen);
+        std::string one = "750 4321 0 /data\n640 1234 5678 /data/f\n";
+        QCOMPARE(seen.out, one + one + "image\n");
+    }
+
+    void nocopyLeavesItEmpty()
+    {
+        Output seen = shell(
+            "docker run --rm -v n1:/data:nocopy filled ls -A /data; "
+            "docker run --rm --mount type=volume,src=n2,dst=/data,volume-nocopy filled ls -A "
+            "/data");
+        EXIT_0(seen);
+        QCOMPARE(seen.out, std::string());
+    }
+
+    void whatIsMountedHidesTheImagesFiles()
+    {
+        Output seen = shell(
+            "set -e; docker run --rm -v full:/d box touch /d/own; mkdir -p hide; touch hide/host; "
+            "docker run --rm -v full:/data filled ls -A /data; "
+            "docker run --rm -v $PWD/hide:/data filled ls -A /data; "
+            "docker run --rm filled ls -A /data");
+        EXIT_0(seen);
+        QCOMPARE(seen.out, std::string("own\nhost\nf\n"));
+    }
+
+    void aMissingBindIsMade_data()
+    {
+        QTest::addColumn<QString>("name");
+        QTest::newRow("folder") << "made/deep";
+        QTest::newRow("named as a file") << "made.conf";
+    }
+    void aMissingBindIsMade()
+    {
+        QFETCH(QString, name);
+        fs::path path = work(name.toStdString());
+        EXIT_0(docker({"run", "--rm", "-v", path.string() + ":/x", "box", "test", "-d", "/x"}));
+        struct stat facts {};
+        QCOMPARE(::stat(path.c_str(), &facts), 0);
+        QVERIFY(S_ISDIR(facts.st_mode));
+        QCOMPARE(facts.st_uid, ::geteuid());
+    }
+
+    void aMissingMountIsRefusedAsSpelled()
+    {
+        Output refused = create("--mount type=bind,source=$PWD/./nope,target=/x");
+        QVERIFY(refused.exitCode != 0);
+        SAYS(refused, "invalid mount config for type \"bind\": bind source path does not exist: " +
+                          work("./nope").string());
+        QVERIFY(!fs::exists(work("nope")));
+    }
+
+    void aMountMayAskForItsSource()
+    {
+        Output made = shell(
+            "curl -sS --unix-socket $SLIPWAY_HOME/docker.sock -H 'Content-Type: application/json' "
+            "-d '{\"Image\":\"box\",\"HostConfig\":{\"Mounts\":[{\"Type\":\"bind\",\"Source\":\"'"
+            "$PWD'/asked\",\"Target\":\"/x\",\"BindOptions\":{\"CreateMountpoint\":true}}]}}' "
+            "http://d/v1.45/containers/create");
+        SAYS(made, "\"Id\":");
+        QVERIFY(fs::is_directory(work("asked")));
+    }
+
+    void malformedSourcesAreRefused_data()
+    {
+        QTest::addColumn<QString>("mounts");
+        QTest::addColumn<QString>("words");
+        QTest::newRow("relative mount")
+            << "--mount type=bind,source=nope,target=/x"
+            << "invalid mount config for type \"bind\": invalid mount path: 'nope' mount path must "
+               "be absolute";
+        QTest::newRow("relative destination")
+            << "-v $PWD:x"
+            << "invalid mount path: 'x' mount path must be absolute";
+        QTest::newRow("mode") << "-v $PWD/link:/x:nonsense"
+                              << "invalid mode: nonsense";
+        QTest::newRow("name") << "-v 'a^b:/x'"
+                              << "includes invalid characters for a local volume name";
+        QTest::newRow("root") << "-v $PWD:/"
+                              << "destination can't be '/'";
+        QTest::newRow("twice") << "-v $PWD:/x -v $PWD/..:/x"
+                               << "Duplicate mount point: /x";
+        QTest::newRow("pipe") << "--mount 'type=npipe,source=\\\\.\\pipe\\x,target=\\\\.\\pipe\\x'"
+                              << "named pipes are for Windows containers";
+        QTest::newRow("label in a mount") << "--mount type=bind,source=$PWD,target=/x,z"
+                                          << "invalid field 'z'";
+        QTest::newRow("propagation of a volume") << "-v vol:/x:rshared"
+                                                 << "field BindOptions must not be specified";
+        QTest::newRow("propagation of a volume's mount")
+            << "--mount type=volume,source=vol,target=/x,bind-propagation=rshared"
+            << "cannot mix";
+    }
+    void malformedSourcesAreRefused()
+    {
+        QFETCH(QString, mounts);
+        QFETCH(QString, words);
+        Output refused = create(mounts.toStdString());
+        QVERIFY2(refused.exitCode != 0, refused.out.c_str());
+        SAYS(refused, words.toStdString());
+        QVERIFY2((refused.out + refused.err).find("/mnt/host") == std::string::npos,
+                 refused.err.c_str());
+    }
+
+    void errorsNameThePathAsSpelled()
+    {
+        Output refused = shell(
+            "mkdir -p real; ln -sfn real link; "
+            "docker create -v $PWD/link:/ box true");
+        SAYS(refused, "'" + work("link").string() + ":/'");
+    }
+
+    void labelsAndConsistencyAreTaken_data()
+    {
+        QTest::addColumn<QString>("mode");
+        for (const char* mode : {"z", "Z", "cached", "delegated", "consistent", "ro,z"})
+            QTest::newRow(mode) << mode;
+    }
+    void labelsAndConsistencyAreTaken()
+    {
+        QFETCH(QString, mode);
+        fs::create_directories(work("label"));
+        auto attributes = [&] { return shell("ls -dZ label").out; };
+        std::string before = attributes();
+        EXIT_0(docker({"run", "--rm", "-v", work("label").string() + ":/x:" + mode.toStdString(),
+                       "box", "test", "-d", "/x"}));
+        QCOMPARE(attributes(), before);
+    }
+
+    void consistencyIsTakenInMounts()
+    {
+        EXIT_0(create("--mount type=bind,source=$PWD,target=/x,consistency=cached"));
+    }
+
+    void tmpfsHasSizeAndMode()
+    {
+        Output seen = shell(
+            "docker run --rm --mount type=tmpfs,target=/t,tmpfs-size=1048576,tmpfs-mode=1750 box "
+            "sh -c 'stat -c %a /t; df -k /t | tail -1 | awk \"{print \\$2}\"; "
+            "grep -c \"^tmpfs /t \" /proc/mounts'");
+        QCOMPARE(seen.out, std::string("1750\n1024\n1\n"));
+    }
+
+    void mountsTravelAsPropagationSays_data()
+    {
+        QTest::addColumn<QString>("mode");
+        QTest::addColumn<bool>("in");
+        QTest::addColumn<bool>("out");
+        QTest::newRow("private") << "private" << false << false;
+        QTest::newRow("rprivate") << "rprivate" << false << false;
+        QTest::newRow("shared") << "shared" << true << true;
+        QTest::newRow("rshared") << "rshared" << true << true;
+        QTest::newRow("slave") << "slave" << true << false;
+        QTest::newRow("rslave") << "rslave" << true << false;
+    }
+    void mountsTravelAsPropagationSays()
+    {
+        QFETCH(QString, mode);
+        QFETCH(bool, in);
+        QFETCH(bool, out);
+        Output seen = shell(
+            "set -e; mkdir -p travel/in/a travel/out/a; "
+            "docker run -d --privileged --name other -v $PWD/travel:/s:rshared box sleep 1000 "
+            ">/dev/null; "
+            "docker run -d --privileged --name own -v $PWD/travel:/s:" +
+            mode.toStdString() +
+            " box sleep 1000 >/dev/null; "
+            "docker inspect -f '{{range .Mounts}}{{.Propagation}}{{end}}' own; "
+            // Nested: a mount, and one below it.
+            "docker exec other sh -c 'mount -t tmpfs x /s/in && mkdir /s/in/b && mount -t tmpfs x "
+            "/s/in/b'; "
+            "docker exec own sh -c 'grep -c \" /s/in\" /proc/mounts || true'; "
+            "docker exec own sh -c 'mount -t tmpfs x /s/out && mkdir /s/out/b && mount -t tmpfs x "
+            "/s/out/b'; "
+            "grep -c travel/out /proc/self/mounts || true; "
+            "docker exec other sh -c 'grep -c \" /s/out\" /proc/mounts || true; "
+            "umount /s/in/b /s/in'; "
+            "docker exec own umount /s/out/b /s/out");
+        EXIT_0(seen);
+        // The host has none of them: that is the 0 in the middle.
+        QCOMPARE(seen.out,
+                 mode.toStdString() + (in ? "\n2\n" : "\n0\n") + "0\n" + (out ? "2\n" : "0\n"));
+    }
+
+    void theDocumentedExampleOfPropagation()
+    {
+        Output seen = shell(
+            "mkdir -p target/foo; docker run --rm --privileged "
+            "--mount type=bind,source=$PWD/target,target=/app,bind-propagation=rshared "
+            "--mount type=bind,source=$PWD/target,target=/app2,readonly,bind-propagation=rslave "
+            "box sh -c 'mount -t tmpfs x /app/foo; touch /app/foo/bar; ls /app2/foo; "
+            "touch /app2/x || echo refused; umount /app/foo'");
+        SAYS(seen, "bar\nrefused\n");
+    }
+
+    void aDiskThatIsPluggedInLaterIsSeen()
+    {
+        fs::create_directories(work("media/disk"));
+        EXIT_0(shell("docker run -d --name late -v $PWD/media:/m:rslave box sleep 1000"));
+        QCOMPARE(::mount("x", work("media/disk").c_str(), "tmpfs", 0, nullptr), 0);
+        std::ofstream(work("media/disk/f")) << "plugged in\n";
+        Output seen = docker({"exec", "late", "cat", "/m/disk/f"});
+        QCOMPARE(::umount2(work("media/disk").c_str(), MNT_DETACH), 0);
+        QCOMPARE(seen.out, std::string("plugged in\n"));
+    }
+
+    void volumesCanBeBindsOfHostFolders()
+    {
+        Output seen = shell(
+            "set -e; mkdir -p realvol; ln -sfn realvol linkvol; echo host > realvol/f; "
+            "docker volume create -o type=none -o o=bind -o device=$PWD/linkvol bound; "
+            "docker volume inspect -f '{{.Options.device}}' bound; "
+            "docker run --rm -v bound:/d box cat /d/f; "
+            "docker run --rm --mount \"type=volume,src=bound2,dst=/d,volume-opt=type=none,"
+            "volume-opt=o=bind,volume-opt=device=$PWD/linkvol\" box cat /d/f; "
+            "curl -sS --unix-socket $SLIPWAY_HOME/docker.sock http://d/volumes; "
+            "docker system df -v");
+        EXIT_0(seen);
+        QVERIFY2(seen.out.starts_with("bound\n" + work("linkvol").string() + "\nhost\nhost\n"),
+                 seen.out.c_str());
+        QVERIFY(seen.out.find("/mnt/host") == std::string::npos);
+    }
+
+    void aVolumesMissingFolderIsNamedWhenItIsUsed()
+    {
+        Output seen = shell(
+            "docker volume create -o type=none -o o=bind -o device=$PWD/absent lost; "
+            "docker run --rm -v lost:/d box true");
+        QVERIFY(seen.exitCode != 0);
+        SAYS(seen, work("absent").string());
+        SAYS(seen, "no such file or directory");
+        QVERIFY2(seen.err.find("/mnt/host") == std::string::npos, seen.err.c_str());
+    }
+
+    void rmKeepsVolumes()
+    {
+        EXIT_0(shell("docker run --name user -v stay:/d box touch /d/f && docker rm user"));
+        QCOMPARE(docker({"run", "--rm", "-v", "stay:/d", "box", "ls", "/d"}).out,
+                 std::string("f\n"));
+    }
+
+    void servicesHaveVolumesAndBinds()
+    {
+        EXIT_0(
+            shell("mkdir -p srv-real; ln -sfn srv-real srv; docker swarm init --advertise-addr "
+                  "127.0.0.1"));
+        Output made = shell(
+            "docker service create -q --name web --replicas 4 --mount type=volume,target=/own "
+            "--mount type=volume,source=named,target=/named "
+            "--mount type=bind,source=$PWD/srv,target=/b "
+            "box sh -c 'touch /named/f /b/$HOSTNAME; exec sleep 1000'");
+        EXIT_0(made);
+        Output seen = shell(
+            "set -e; docker inspect -f '{{range .Mounts}}{{if eq .Destination \"/own\"}}{{.Name}}"
+            "{{end}}{{end}}' $(docker ps -q --filter name=web) | sort -u | wc -l; ls srv-real | wc "
+            "-l; "
+            "docker service inspect -f '{{range .Spec.TaskTemplate.ContainerSpec.Mounts}}"
+            "{{if eq .Target \"/b\"}}{{.Source}}{{end}}{{end}}' web; "
+            "docker inspect -f '{{range .Spec.ContainerSpec.Mounts}}{{if eq .Target \"/b\"}}"
+            "{{.Source}}{{end}}{{end}}' $(docker service ps -q web | head -1); "
+            "docker inspect -f '{{range .Mounts}}{{if eq .Destination \"/b\"}}{{.Source}}{{end}}"
+            "{{end}}' $(docker ps -q --filter name=web | head -1)");
+        EXIT_0(seen);
+        std::string link = work("srv").string() + "\n";
+        QCOMPARE(seen.out, "4\n4\n" + link + link + link);
+
+        EXIT_0(
+            shell("docker service update -q --replicas 1 --mount-add "
+                  "type=bind,source=$PWD/srv,target=/b2 web"));
+        Output after = shell(
+            "docker service inspect web | grep -o '\"Source\": \"/.*\"' | sort -u; "
+            "docker service rm web; docker volume ls -q");
+        SAYS(after, "\"Source\": \"" + work("srv").string() + "\"\nweb\n");
+        SAYS(after, "named\n");
+        QVERIFY2(after.out.find("/mnt/host") == std::string::npos, after.out.c_str());
+    }
+
+    void aServicesMissingBindIsToldByItsTask()
+    {
+        EXIT_0(
+            shell("docker service create -d --restart-condition none --name lost --mount "
+                  "type=bind,source=$PWD/absent,target=/b box true"));
+        std::string words = "bind source path does not exist: " + work("absent").string();
+        QVERIFY(eventually(
+            [&] {
+                return docker({"service", "ps", "--no-trunc", "lost"}).out.find(words) !=
+                       std::string::npos;
+            },
+            std::chrono::seconds(60)));
+        EXIT_0(docker({"service", "rm", "lost"}));
+    }
+
+    void servicesHaveNoShortFlagForVolumes()
+    {
+        SAYS(shell("docker service create -v x:/x box true"), "unknown shorthand flag: 'v' in -v");
+    }
+
+    void theSwarmIsLeft()
+    {
+        EXIT_0(docker({"swarm", "leave", "--force"}));
+        QVERIFY(eventually([&] {
+            return !fs::exists(m_slipway->home().endpointDir() / "services") ||
+                   fs::is_empty(m_slipway->home().endpointDir() / "services");
+        }));
+    }
+
+    void eventsNameNoPathOfTheMachine()
+    {
+        Output seen = shell(
+            "since=$(date +%s); mkdir -p ev; docker volume create -o type=none -o o=bind -o "
+            "device=$PWD/ev evol; docker run --rm -v $PWD/ev:/a -v evol:/b box true; "
+            "docker volume rm evol; docker events --since $since --until $(($(date +%s)+1)) "
+            "--format '{{json .}}'");
+        EXIT_0(seen);
+        SAYS(seen, "\"Action\":\"unmount\"");
+        QVERIFY2(seen.out.find("/mnt/host") == std::string::npos, seen.out.c_str());
+    }
+
+    void anEngineInAContainerRunsAnEngineInAContainer()
+    {
+        // The machine's own root file system holds an engine. Each level below binds its /usr.
+        std::string start =
+            "(dockerd --log-level error >/tmp/log 2>&1 &); i=0; until docker version >/dev/null "
+            "2>&1; do i=$((i+1)); [ $i -gt 150 ] && { tail -5 /tmp/log; exit 1; }; sleep 0.1; "
+            "done; ";
+        std::ofstream(work("level2.sh")) << start +
+                                                "tar -C /lean -c . | docker import - lean "
+                                                ">/dev/null && docker run --rm --network none "
+                                                "-v /usr:/usr:ro lean echo nested twice\n";
+        std::ofstream(work("level1.sh"))
+            << start +
+                   "mkdir -p /lean/usr /lean/etc /lean/run /lean/tmp /lean/proc /lean/sys "
+                   "/lean/dev; "
+                   "for d in bin sbin lib lib64; do ln -s usr/$d /lean/$d; done; "
+                   "cp /etc/passwd /etc/group /lean/etc/; "
+                   "tar -C /lean -c . | docker import - lean >/dev/null && docker run --rm "
+                   "--privileged "
+                   "--network none -v /usr:/usr:ro -v /etc/alternatives:/etc/alternatives:ro "
+                   "-v /lean:/lean:ro -v /level2.sh:/level2.sh:ro "
+                   "-v data:/var/lib/docker lean sh /level2.sh\n";
+        Output output = shell(
+            "set -e; tar -C \"$SLIPWAY_ROOTFS\" --exclude=./proc --exclude=./sys --exclude=./dev "
+            "--exclude=./var/cache --exclude=./usr/share -c . | docker import - dind >/dev/null; "
+            "docker run --rm --privileged -v $PWD/level1.sh:/level1.sh:ro "
+            "-v $PWD/level2.sh:/level2.sh:ro -v dind-data:/var/lib/docker "
+            "-v \"$SLIPWAY_CLI/../libexec/docker\":/usr/bin/docker:ro dind "
+            "sh -c 'mkdir -p /proc /sys /dev /run; sh /level1.sh'");
+        QVERIFY2(output.out.find("nested twice\n") != std::string::npos,
+                 (output.out + output.err).c_str());
+    }
+};
+
+QTEST_GUILESS_MAIN(TestMounts)
+#include "tst_mounts.moc"
