@@ -265,6 +265,7 @@ private slots:
 
     void runsDockerInDocker()
     {
+        if (auto why = whyNoSlipway({"nat"}); !why.empty()) QSKIP(why.c_str());
         // The machine's own root file system holds an engine: a container of it is Docker in
         // Docker.
         Output output = m_slipway->shell(
@@ -285,6 +286,7 @@ private slots:
 
     void runsASwarmServiceWithAVolume()
     {
+        if (auto why = whyNoSlipway({"nat"}); !why.empty()) QSKIP(why.c_str());
         EXIT_0(docker({"swarm", "init", "--advertise-addr", "127.0.0.1"}));
         EXIT_0(docker({"service", "create", "-d", "--name", "svc", "--mount",
                        "type=volume,source=svc-data,target=/d", "box", "sh", "-c",

@@ -13,6 +13,7 @@
 
 #include "shared/json/json.h"
 #include "tests/support/run_until.h"
+#include "tests/support/slipway_fixture.h"
 
 namespace slipway::test {
 namespace {
@@ -42,12 +43,10 @@ std::string namespaceOf(pid_t pid)
 
 std::string whyNoMachine()
 {
-    if (::geteuid() != 0) return "a machine needs root here; run as root";
+    if (auto why = whyNoSlipway(); !why.empty()) return why;
     if (!std::filesystem::is_directory(variable("SLIPWAY_ROOTFS")))
         return "SLIPWAY_ROOTFS names no unpacked root file system; run packaging/rootfs/build "
                "--unpacked";
-    if (!std::filesystem::exists(variable("SLIPWAY_CLI") / "docker"))
-        return "SLIPWAY_CLI has no docker command line; run tests/run, which unpacks it";
     if (!std::filesystem::exists("/bin/busybox"))
         return "no /bin/busybox; apt-get install busybox-static";
     return "";
