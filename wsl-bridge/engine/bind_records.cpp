@@ -165,6 +165,11 @@ Records::Records(const fs::path& dir)
 {
 }
 
+void Records::forgetAll()
+{
+    for (BindRecords* kind : {&containers, &services, &volumes}) kind->keepOnly({}, kind->now());
+}
+
 std::string Records::shown(const BindOwner& owner, std::string_view destination,
                            const std::string& machine) const
 {

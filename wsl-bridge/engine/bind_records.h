@@ -74,6 +74,7 @@ struct Records {
     BindRecords volumes;
 
     explicit Records(const std::filesystem::path& dir);
+    void forgetAll();
 
     // A bind's source as the user knows it: as recorded, else the host's own name of it, else
     // unchanged.

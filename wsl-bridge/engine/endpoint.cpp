@@ -69,7 +69,7 @@ void Endpoint::setEngine(EngineAvailability engine)
 
 void Endpoint::forgetContainers()
 {
-    m_context.records.keepOnly({}, m_context.records.now());
+    m_context.records.forgetAll();
 }
 
 void Endpoint::serve(StreamPtr client)

@@ -28,7 +28,7 @@ public:
     // refresh().
     Containers& containers() { return m_containers; }
 
-    // All containers are gone with their engine: what is kept of them goes too.
+    // Containers, services and volumes are gone with their engine: what is kept of them goes too.
     void forgetContainers();
 
 private:
