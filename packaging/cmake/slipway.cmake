@@ -79,7 +79,8 @@ function(slipway_program target)
 endfunction()
 
 # slipway_test(tests/unit/core/tst_error.cpp LINKS shared/core): one Qt Test program, one ctest entry.
-# LABELS say what a test needs (root, fuse, engine, display); tests/run reads them.
+# LABELS say what a test needs (root, fuse, engine, display); tests/run reads them. GUI: it draws, and no
+# screen has to be there.
 function(slipway_test source)
   cmake_parse_arguments(ARG "GUI" "TIMEOUT" "LINKS;LABELS;DEPENDS" ${ARGN})
   get_filename_component(target ${source} NAME_WE)
@@ -95,7 +96,11 @@ function(slipway_test source)
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 60)
   endif()
+  set(environment SLIPWAY_BIN=${PROJECT_BINARY_DIR}/bin)
+  if(ARG_GUI)
+    list(APPEND environment QT_QPA_PLATFORM=offscreen)
+  endif()
   add_test(NAME ${suite}/${target} COMMAND ${target})
   set_tests_properties(${suite}/${target} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}"
-    ENVIRONMENT "SLIPWAY_BIN=${PROJECT_BINARY_DIR}/bin")
+    ENVIRONMENT "${environment}")
 endfunction()
