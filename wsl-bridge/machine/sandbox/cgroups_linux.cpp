@@ -41,9 +41,19 @@ Result<> fillCpuset(const fs::path& group)
     return {};
 }
 
-// Controllers reach a group of version 2 only as far as its parent hands them down.
+std::vector<std::string> pidsIn(const fs::path& group)
+{
+    std::istringstream numbers(readText(group / "cgroup.procs"));
+    return {std::istream_iterator<std::string>(numbers), {}};
+}
+
+// Controllers reach a group of version 2 only as far as its parent hands them down. Below the root
+// of all, a group that holds processes can't hand down all of them, and those it can would make it
+// a threaded one, whose children refuse processes (cgroups(7), "Thread mode").
 void handDownControllers(const fs::path& parent)
 {
+    bool isRoot = !fs::exists(parent / "cgroup.type");
+    if (!isRoot && !pidsIn(parent).empty()) return;
     std::istringstream controllers(readText(parent / "cgroup.controllers"));
     for (std::string name; controllers >> name;) {
         (void)writeText(parent / "cgroup.subtree_control", "+" + name);
@@ -70,12 +80,6 @@ fs::path ownGroup(const Hierarchy& hierarchy)
         return group.filename() == kHostLeaf ? group.parent_path() : group;
     }
     return hierarchy.point;
-}
-
-std::vector<std::string> pidsIn(const fs::path& group)
-{
-    std::istringstream numbers(readText(group / "cgroup.procs"));
-    return {std::istream_iterator<std::string>(numbers), {}};
 }
 
 // Whether all that runs there was started from the folder of our own programs.
@@ -107,9 +111,8 @@ Result<> makeGroup(const fs::path& folder, int version)
     return {};
 }
 
-// Version 2 hands controllers down only from a group without processes (cgroups(7), "no internal
-// processes"): where a user's group holds the bridge and its like alone, as a scope of theirs does,
-// they move to a leaf of it. Nothing else of the user's is ever moved.
+// So that it can hand down controllers: where a user's group holds the bridge and its like alone,
+// as a scope of theirs does, they move to a leaf of it. Nothing else of the user's is ever moved.
 void moveAside(const fs::path& group)
 {
     if (!holdsOnlyOurs(group) || !makeGroup(group / kHostLeaf, 2)) return;
