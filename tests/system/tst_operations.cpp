@@ -86,8 +86,8 @@ class TestOperations : public QObject {
     void startStubborn()
     {
         QCOMPARE(m_slipway
-                     ->docker({"run", "-d", "--name", "stubborn", "box", "sh", "-c",
-                               "trap '' TERM; while :; do sleep 1; done"})
+                     ->docker({"run", "-d", "--stop-signal", "TERM", "--name", "stubborn", "box",
+                               "sh", "-c", "trap '' TERM; while :; do sleep 1; done"})
                      .exitCode,
                  0);
     }
