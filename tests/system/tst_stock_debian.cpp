@@ -71,7 +71,7 @@ void TestStockDebian::initTestCase()
     Command boot;
     boot.program = STOCK_DEBIAN "/boot";
     boot.args = {folder};
-    auto booted = outputOf(boot, 1500s);
+    auto booted = outputOf(boot, 2400s);
     read(folder / "report");
     QVERIFY2(booted, booted ? "" : booted.error().message.c_str());
     SAID("system end", "reached");
