@@ -13,6 +13,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr std::uint32_t kFailedStarts = 3;  // In a row: after the first, a bad daemon.json is left.
+
 // The archive that packaging/rootfs made lies beside the build folder whose programs run.
 Result<fs::path> rootfsOf(const Settings& settings, const fs::path& binDir)
 {
@@ -212,6 +214,8 @@ void Bridge::engineChanged()
     bool runs = m_session->linked() && report.condition() == v1::EngineReport::CONDITION_RUNNING;
     std::string why = m_session->linked() ? report.reason() : m_session->trouble();
     if (why.empty()) why = "waiting for the engine to answer";
+    if (m_session->linked() && report.failed_starts() >= kFailedStarts)
+        return m_lifecycle.engineFails(why);
     m_lifecycle.engineIs(runs, runs ? std::string() : why);
 }
 

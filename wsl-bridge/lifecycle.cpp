@@ -112,6 +112,13 @@ void Lifecycle::engineIs(bool running, const std::string& why)
     enter(ran ? v1::CONDITION_TROUBLE : v1::CONDITION_STARTING, why);
 }
 
+void Lifecycle::engineFails(const std::string& why)
+{
+    if (m_parts.machine.state() != Machine::State::Running) return;
+    enter(v1::CONDITION_TROUBLE, why);
+    settle(fail(Code::Aborted, fmt::format("the engine does not start: {}", why)));
+}
+
 // --- Down.
 
 void Lifecycle::stop(Done done)

@@ -59,6 +59,8 @@ public:
 
     // While the machine runs: whether the engine in it answers, and if not, why.
     void engineIs(bool running, const std::string& why);
+    // It has ended again and again before it answered: whoever waits for it is told so.
+    void engineFails(const std::string& why);
 
     v1::Condition condition() const { return m_condition; }
     const std::string& reason() const { return m_reason; }

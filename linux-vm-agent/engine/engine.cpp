@@ -154,7 +154,10 @@ void Engine::dockerdChanged()
         m_health.watch();
     } else {
         m_health.rest();
-        if (!m_goodSinceStart && !m_stopping) checkUsersKeys();
+        if (!m_goodSinceStart && !m_stopping) {
+            ++m_failedStarts;
+            checkUsersKeys();
+        }
     }
     m_changed();
 }
@@ -163,6 +166,7 @@ void Engine::healthChanged()
 {
     if (m_health.good()) {
         m_goodSinceStart = true;
+        m_failedStarts = 0;
         m_dockerd.healthy();
     }
     m_changed();
@@ -283,6 +287,7 @@ v1::EngineReport Engine::report() const
         if (!m_containerd.pid()) report.set_reason("containerd: " + m_containerd.lastEnd());
     }
     report.set_restarts(m_dockerd.restarts());
+    report.set_failed_starts(m_failedStarts);
     auto add = [&report](const EngineNote& note) {
         auto* added = report.add_notes();
         added->set_text(note.text);

@@ -79,7 +79,8 @@ private:
     DaemonJson m_daemonJson;    // What dockerd was given last.
     bool m_liveRestore = true;  // In m_daemonJson.
     bool m_containerdAnswers = false;
-    bool m_goodSinceStart = false;  // Of the present dockerd, or the last.
+    bool m_goodSinceStart = false;     // Of the present dockerd, or the last.
+    std::uint32_t m_failedStarts = 0;  // Since one was good.
     bool m_stopping = false;
     Timer m_containerdTimer;
     std::unique_ptr<Connecting> m_containerdProbe;

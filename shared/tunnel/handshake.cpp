@@ -12,6 +12,7 @@ namespace {
 constexpr std::string_view kBridge = "slipway-bridge";
 constexpr std::string_view kAgent = "slipway-agent";
 constexpr std::size_t kChallengeBytes = 32;
+constexpr auto kRefusedProof = static_cast<std::uint32_t>(Code::Unauthenticated);
 
 std::string proofOf(const Token& token, std::string_view role, const std::string& agentChallenge,
                     v1::StreamHello hello)
@@ -48,6 +49,11 @@ Result<> checkPeer(std::uint32_t version, const std::string& challenge)
 Error silence()
 {
     return {Code::DeadlineExceeded, "the other end said nothing for 1 s"};
+}
+
+Error wrongToken()
+{
+    return {Code::Unauthenticated, "a dial with a wrong token"};
 }
 
 // The bridge's end: waits for the greeting, sends the hello, waits for the answer.
@@ -99,6 +105,9 @@ private:
     {
         if (!bytes) return tl::unexpected(bytes.error());
         TRY(auto answer, parse<v1::StreamAnswer>(*bytes));
+        if (answer.proof().empty() && answer.code() == kRefusedProof)
+            return fail(Code::Unauthenticated,
+                        "the machine does not accept this token, which is of another boot");
         if (!equalProofs(answer.proof(), proofOf(m_token, kAgent, m_agentChallenge, m_hello)))
             return fail(Code::Unauthenticated,
                         "what listens on the tunnel does not hold this machine's token");
@@ -164,7 +173,9 @@ public:
 private:
     void helloCame(const Result<std::string>& bytes)
     {
-        if (auto proved = checkHello(bytes); !proved) return refuse(proved.error());
+        auto proved = checkHello(bytes);
+        if (!proved && proved.error().code == Code::Unauthenticated) return refuseProof();
+        if (!proved) return refuse(proved.error());
         m_timer.stop();
         auto asked = std::move(m_asked);
         asked(*this);
@@ -176,8 +187,17 @@ private:
         TRY(m_hello, parse<v1::StreamHello>(*bytes));
         TRY_VOID(checkPeer(m_hello.version(), m_hello.challenge()));
         if (!equalProofs(m_hello.proof(), proofOf(m_token, kBridge, m_challenge, m_hello)))
-            return fail(Code::Unauthenticated, "a dial with a wrong token");
+            return tl::unexpected(wrongToken());
         return {};
+    }
+
+    // The one answer without a proof: the bridge may hold another boot's token, and its user is to
+    // know.
+    void refuseProof()
+    {
+        v1::StreamAnswer answer;
+        answer.set_code(kRefusedProof);
+        m_socket.send(answer, [this](Result<>) { refuse(wrongToken()); });
     }
 
     void refuse(Error error)

@@ -11,7 +11,7 @@
 //   proof = HMAC-SHA-256(token, role || agent's challenge || bridge's challenge || service)
 //
 // `role` is "slipway-bridge" or "slipway-agent", `service` the StreamHello without its proof. A
-// wrong proof, a wrong version or 1 s of silence ends the stream.
+// wrong proof, which alone is told, a wrong version or 1 s of silence ends the stream.
 #pragma once
 
 #include <chrono>

@@ -6,6 +6,7 @@ is missed. It removes what it made, also after Ctrl-C or SIGTERM.
 import argparse
 import contextlib
 import http.client
+import json
 import os
 import platform
 import shutil
@@ -87,6 +88,11 @@ class Slipway:
         return subprocess.run([DOCKER, "-H", f"unix://{self.home}/docker.sock", *words], check=True,
                               env=self.environment, stdout=subprocess.DEVNULL, **options)
 
+    def make_image(self):
+        """The image "box", which has /busybox and nothing else."""
+        tar = subprocess.run(["tar", "-C", "/bin", "-c", "busybox"], capture_output=True, check=True).stdout
+        self.docker("import", "-", "box", input=tar)
+
 
 @contextlib.contextmanager
 def own_slipway(binaries):
@@ -125,6 +131,33 @@ def this_machine():
     return (f"{len(os.sched_getaffinity(0))} cores ({first_value('/proc/cpuinfo', 'model name')}), "
             f"{memory_gb:.0f} GB, kernel {kernel}, cgroup {cgroup}, "
             f"load {os.getloadavg()[0]:.1f} before and")
+
+
+def descendants(pid):
+    found = []
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # It has just ended.
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in map(int, (task / "children").read_text().split()):
+                found += [child, *descendants(child)]
+    return found
+
+
+def pids_of(name, home):
+    """The bridge has its home in its environment; all others descend from the machine's init."""
+    if name != "slipway-bridge":
+        among = descendants(json.loads((home / "run/machine.json").read_text())["pid"])
+    else:
+        among = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    ours = f"SLIPWAY_HOME={home}\0".encode()
+    found = []
+    for pid in among:
+        try:
+            if Path(f"/proc/{pid}/comm").read_text().strip() == name and (
+                    name != "slipway-bridge" or ours in Path(f"/proc/{pid}/environ").read_bytes()):
+                found.append(pid)
+        except OSError:
+            pass  # It has just ended.
+    return found
 
 
 class Verdict:

@@ -5,52 +5,23 @@ The load: 100 containers with a folder and a port one after the other, and 2,000
 Memory is the proportional set size (smaps_rollup), wake-ups are the context switches of all threads per
 second, read from /proc from outside. Needs root and what tests/run prepares.
 """
-import json
-import subprocess
 import sys
 import time
 from pathlib import Path
 
-from bench import Verdict, first_value, own_slipway, parser, ping
+from bench import Verdict, first_value, own_slipway, parser, pids_of, ping
 
 PSS_MB = {"slipway-bridge": 25, "slipway-agent": 20}
 SWITCHES_PER_SECOND = 10
 
 
 def load(slipway, containers, pings):
-    tar = subprocess.run(["tar", "-C", "/bin", "-c", "busybox"], capture_output=True, check=True).stdout
-    slipway.docker("import", "-", "box", input=tar)
+    slipway.make_image()
     for _ in range(containers):
         slipway.docker("run", "--rm", "-v", "/tmp:/t", "-p", "127.0.0.1::80", "box", "/busybox", "true")
     for _ in range(pings):
         if not ping(slipway.home / "docker.sock"):
             sys.exit("no answer to /_ping")
-
-
-def descendants(pid):
-    found = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in map(int, (task / "children").read_text().split()):
-            found += [child, *descendants(child)]
-    return found
-
-
-def pids_of(name, home):
-    """The bridge has its home in its environment; what is the agent's descends from the machine's init."""
-    if name == "slipway-agent":
-        among = descendants(json.loads((home / "run/machine.json").read_text())["pid"])
-    else:
-        among = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-    ours = f"SLIPWAY_HOME={home}\0".encode()
-    found = []
-    for pid in among:
-        try:
-            if Path(f"/proc/{pid}/comm").read_text().strip() == name and (
-                    name == "slipway-agent" or ours in Path(f"/proc/{pid}/environ").read_bytes()):
-                found.append(pid)
-        except OSError:
-            pass  # It has just ended.
-    return found or sys.exit(f"{name} does not run")
 
 
 def switches_by_thread(pids):
@@ -81,7 +52,8 @@ def main():
         slipway.start()
         load(slipway, options.containers, options.pings)
         time.sleep(options.minutes * 60)
-        processes = {name: pids_of(name, slipway.home) for name in PSS_MB}
+        processes = {name: pids_of(name, slipway.home) or sys.exit(f"{name} does not run")
+                     for name in PSS_MB}
         before = {name: switches_by_thread(pids) for name, pids in processes.items()}
         time.sleep(options.seconds)
         for name, pids in processes.items():

@@ -11,6 +11,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <QtTest>
 #include <fmt/format.h>
 
 #include "shared/json/json.h"
@@ -151,10 +152,10 @@ SlipwayFixture::SlipwayFixture(const std::string& settings, const TestUser* user
     }
     fs::create_directories(m_work);
     fs::create_directories(m_home.root);
-    if (!settings.empty()) std::ofstream(m_home.settingsFile()) << settings;
-    if (!m_user) return;
-    for (const fs::path& path : {fs::path(m_dir.path().toStdString()), m_work, m_home.root})
-        if (::chown(path.c_str(), m_user->uid(), m_user->gid()) != 0) std::perror(path.c_str());
+    if (m_user)
+        for (const fs::path& path : {fs::path(m_dir.path().toStdString()), m_work, m_home.root})
+            m_user->own(path);
+    if (!settings.empty()) write(settings);
 }
 
 SlipwayFixture::~SlipwayFixture()
@@ -256,6 +257,22 @@ bool SlipwayFixture::makeImage()
     return output.exitCode == 0;
 }
 
+bool SlipwayFixture::startWith(const std::string& settings)
+{
+    if (settings != m_settings) {
+        write(settings);
+        if (bridgePid() && slipway({"stop"}).exitCode != 0) return false;
+    }
+    return start() && (docker({"image", "inspect", "box"}).exitCode == 0 || makeImage());
+}
+
+void SlipwayFixture::write(const std::string& settings)
+{
+    std::ofstream(m_home.settingsFile()) << settings;
+    if (m_user) m_user->own(m_home.settingsFile());
+    m_settings = settings;
+}
+
 bool SlipwayFixture::status(int exitCode)
 {
     Output output = slipway({"status"});
@@ -325,6 +342,18 @@ bool SlipwayFixture::ping()
                     "http://slipway/_ping"};
     auto answer = outputOf(command, 5s);
     return answer && *answer == "OK";
+}
+
+void addWaysOfSharing()
+{
+    QTest::addColumn<std::string>("files");
+    for (const char* way : {"direct", "fuse"}) QTest::newRow(way) << std::string(way);
+}
+
+std::string settingsOfTheWay()
+{
+    QFETCH_GLOBAL(std::string, files);
+    return fmt::format("{{\"files\": \"{}\"}}", files);
 }
 
 Result<std::string> httpGet(const std::string& address, int port, const std::string& path)

@@ -48,6 +48,8 @@ public:
 
     bool start();      // `slipway start`; prints what it said if it failed.
     bool makeImage();  // Loads the image "box": busybox with all its applets.
+    // Both, by these settings: it is stopped only if others were in force, and keeps its image.
+    bool startWith(const std::string& settings);
     bool status(int exitCode);
 
     const Home& home() const { return m_home; }
@@ -65,12 +67,19 @@ private:
     Output perform(std::string program, Words args, std::chrono::seconds limit);
     Command commandFor(std::string program, Words args) const;
 
+    void write(const std::string& settings);
+
     QTemporaryDir m_dir;
     const TestUser* m_user;
     Sudo m_sudo;
     std::filesystem::path m_work;
     Home m_home;
+    std::string m_settings;
 };
+
+// A suite that runs once by each way of sharing files has these rows, and the settings of the row.
+void addWaysOfSharing();
+std::string settingsOfTheWay();
 
 // True once `condition` holds, looked at every 10 ms; false after `limit`.
 bool eventually(const std::function<bool()>& condition,

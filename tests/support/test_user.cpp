@@ -1,6 +1,6 @@
 #include "tests/support/test_user.h"
 
-#include <cerrno>
+#include <cstdio>
 
 #include <pwd.h>
 #include <unistd.h>
@@ -34,8 +34,7 @@ Result<std::unique_ptr<TestUser>> TestUser::make()
     if (!entry) return fail(Code::Internal, "useradd made no user");
     user->m_uid = entry->pw_uid;
     user->m_gid = entry->pw_gid;
-    if (::chown(user->home().c_str(), user->m_uid, user->m_gid) != 0)
-        return failErrno("give the test's user its home", errno);
+    user->own(user->home());
     user->open("/dev/net/tun");
     user->open("/dev/fuse");
     return user;
@@ -51,6 +50,11 @@ Result<> TestUser::join(const std::string& group)
 {
     TRY_VOID(tool("/usr/sbin/usermod", {"--append", "--groups", group, m_name}));
     return {};
+}
+
+void TestUser::own(const fs::path& path) const
+{
+    if (::chown(path.c_str(), m_uid, m_gid) != 0) std::perror(path.c_str());
 }
 
 void TestUser::open(const fs::path& device)

@@ -23,6 +23,7 @@ public:
     ~TestUser();  // The user and its home are gone, and the devices are as they were.
 
     Result<> join(const std::string& group);
+    void own(const std::filesystem::path& path) const;  // Makes it the user's.
 
     const std::string& name() const { return m_name; }
     uid_t uid() const { return m_uid; }

@@ -263,6 +263,27 @@ private slots:
                  std::string("[\"team=blue\"]\n"));
     }
 
+    // dockerd's own check finds nothing wrong with it.
+    void aDaemonJsonThatStopsDockerdIsToldSoonWithTheWayOut()
+    {
+        make();
+        std::ofstream(m_slipway->home().daemonJson()) << R"({"storage-driver": "no-such"})";
+        QElapsedTimer clock;
+        clock.start();
+        Output start = m_slipway->slipway({"start"});
+        QVERIFY2(clock.elapsed() < 30'000, qPrintable(QString::number(clock.elapsed())));
+        QCOMPARE(start.exitCode, 1);
+        HAS(start.err, "no-such");
+        HAS(start.err, "daemon.json");
+        HAS(start.err, "`slipway restart`");
+        QVERIFY(m_slipway->status(5));
+        HAS(status(), "no-such");
+
+        fs::remove(m_slipway->home().daemonJson());
+        QCOMPARE(m_slipway->slipway({"restart"}).exitCode, 0);
+        QVERIFY(m_slipway->status(0));
+    }
+
     void aMachineThatCantBeTakenOverIsLeftAlone_data()
     {
         QTest::addColumn<QString>("token");
@@ -292,6 +313,7 @@ private slots:
             Output start = m_slipway->slipway({"start"});
             QCOMPARE(start.exitCode, 1);
             HAS(start.err, "slipway restart");
+            if (token.size() == 64) HAS(start.err, "does not accept this token");
             QVERIFY(m_slipway->status(5));
             HAS(status(), "trouble");
         }

@@ -35,13 +35,7 @@ class TestRootless : public QObject {
     }
 
 private slots:
-    void initTestCase_data()
-    {
-        QTest::addColumn<QString>("files");
-        QTest::newRow("direct") << "direct";
-        QTest::newRow("fuse") << "fuse";
-    }
-
+    void initTestCase_data() { addWaysOfSharing(); }
     void initTestCase()
     {
         if (auto why = whyNoSlipway(); !why.empty()) QSKIP(why.c_str());
@@ -58,19 +52,8 @@ private slots:
     // One machine for all, as unpacking its root takes the longest.
     void init()
     {
-        QFETCH_GLOBAL(QString, files);
-        auto settings = fmt::format("{{\"files\": \"{}\"}}", files.toStdString());
-        if (!m_slipway) {
-            m_slipway = std::make_unique<SlipwayFixture>(settings, m_user.get());
-            QVERIFY(m_slipway->start());
-            QVERIFY(m_slipway->makeImage());
-            return;
-        }
-        std::ofstream(m_slipway->home().settingsFile()) << settings;
-        Output shares = m_slipway->slipway({"shares", "--json"});
-        if (shares.out.find('"' + files.toStdString() + '"') == std::string::npos)
-            QCOMPARE(m_slipway->slipway({"stop"}).exitCode, 0);
-        QVERIFY(m_slipway->start());
+        if (!m_slipway) m_slipway = std::make_unique<SlipwayFixture>("", m_user.get());
+        QVERIFY(m_slipway->startWith(settingsOfTheWay()));
     }
     void cleanup()
     {

@@ -34,13 +34,7 @@ class TestShares : public QObject {
     }
 
 private slots:
-    void initTestCase_data()
-    {
-        QTest::addColumn<QString>("files");
-        QTest::newRow("direct") << "direct";
-        QTest::newRow("fuse") << "fuse";
-    }
-
+    void initTestCase_data() { addWaysOfSharing(); }
     void initTestCase()
     {
         if (auto why = whyNoSlipway(); !why.empty()) QSKIP(why.c_str());
@@ -58,9 +52,9 @@ private slots:
 
     void init()
     {
-        QFETCH_GLOBAL(QString, files);
+        QFETCH_GLOBAL(std::string, files);
         if (files == "fuse" && !m_noFuse.empty()) QSKIP(m_noFuse.c_str());
-        m_slipway = m_slipways[files.toStdString()].get();
+        m_slipway = m_slipways[files].get();
     }
     void cleanup()
     {
@@ -70,10 +64,9 @@ private slots:
 
     void saysWhichWayItIs()
     {
-        QFETCH_GLOBAL(QString, files);
+        QFETCH_GLOBAL(std::string, files);
         Output status = m_slipway->slipway({"status"});
-        QVERIFY2(status.out.find("Files     " + files.toStdString()) != std::string::npos,
-                 status.out.c_str());
+        QVERIFY2(status.out.find("Files     " + files) != std::string::npos, status.out.c_str());
     }
 
     void readsAndWrites()

@@ -77,13 +77,7 @@ class TestSudo : public QObject {
     }
 
 private slots:
-    void initTestCase_data()
-    {
-        QTest::addColumn<QString>("files");
-        QTest::newRow("direct") << "direct";
-        QTest::newRow("fuse") << "fuse";
-    }
-
+    void initTestCase_data() { addWaysOfSharing(); }
     void initTestCase()
     {
         if (auto why = whyNoSlipway(); !why.empty()) QSKIP(why.c_str());
@@ -102,20 +96,16 @@ private slots:
         for (const char* name : {"SUDO_UID", "SUDO_GID", "SUDO_USER"}) qunsetenv(name);
     }
 
+    // Until one uninstalls it: unpacking its root takes the longest.
     void init()
     {
-        QFETCH_GLOBAL(QString, files);
-        auto settings = fmt::format("{{\"files\": \"{}\"}}", files.toStdString());
-        m_slipway = std::make_unique<SlipwayFixture>(settings, m_user.get(), Sudo::Yes);
-        QVERIFY(::chown(m_slipway->home().settingsFile().c_str(), m_user->uid(), m_user->gid()) ==
-                0);
-        QVERIFY(m_slipway->start());
-        QVERIFY(m_slipway->makeImage());
+        if (!m_slipway) m_slipway = std::make_unique<SlipwayFixture>("", m_user.get(), Sudo::Yes);
+        QVERIFY(m_slipway->startWith(settingsOfTheWay()));
     }
     void cleanup()
     {
         if (m_slipway && QTest::currentTestFailed()) m_slipway->tellLogs();
-        m_slipway.reset();
+        if (m_slipway) m_slipway->shell("docker rm -f $(docker ps -aq) 2>/dev/null; rm -rf *");
     }
 
     void worksForThePersonWithoutSudo()
@@ -149,7 +139,7 @@ private slots:
                                    home.logDir() / "agent.log",
                                    home.logDir() / "engine.log",
                                    m_user->home() / ".docker/contexts/meta"};
-        QFETCH_GLOBAL(QString, files);
+        QFETCH_GLOBAL(std::string, files);
         if (files == "fuse") made.push_back(home.filesDir() / "grants");
         for (const auto& file : made) QVERIFY2(fs::exists(file), file.c_str());
         QVERIFY(!fs::is_empty(home.endpointDir()));
@@ -210,6 +200,7 @@ private slots:
         QVERIFY(!fs::exists(m_slipway->home().root));
         QVERIFY(!fs::exists(m_user->home() / ".docker"));
         nothingIsLeft();
+        m_slipway.reset();
     }
 
     void uninstallsWithoutSudoWhileItRuns()
@@ -219,6 +210,7 @@ private slots:
         QVERIFY(!fs::exists(m_slipway->home().root));
         QVERIFY(!fs::exists(m_user->home() / ".docker"));
         nothingIsLeft();
+        m_slipway.reset();
     }
 
     void aMachineOfThePersonsOwnIsNotStartedAsRoot()
@@ -234,6 +226,7 @@ private slots:
         everythingIsThePersons();
         QCOMPARE(m_slipway->slipway({"uninstall", "--yes"}).exitCode, 0);
         nothingIsLeft();
+        m_slipway.reset();
     }
 };
 

@@ -392,6 +392,8 @@ private:
     {
         m_dialing = m_dialer->dialSocket(helloControl(), [this](Result<Descriptor> socket) {
             if (socket) return answered({});
+            if (socket.error().code == Code::Unauthenticated)  // It will say the same again.
+                return answered(tl::unexpected(socket.error()));
             if (std::chrono::steady_clock::now() > m_giveUpAt) {
                 return answered(
                     fail(Code::DeadlineExceeded,

@@ -168,6 +168,23 @@ private slots:
         QVERIFY2(start.said.find("no such driver") != std::string::npos, start.said.c_str());
     }
 
+    // The agent goes on trying; nobody has to wait for it.
+    void anEngineThatDoesNotStartIsToldAtOnce()
+    {
+        Outcome start;
+        m_lifecycle->start(start.done());
+        m_machine->end(State::Running);
+        m_lifecycle->engineFails("dockerd: no such driver");
+        QCOMPARE(start.said, std::string("the engine does not start: dockerd: no such driver"));
+        QCOMPARE(m_lifecycle->condition(), v1::CONDITION_TROUBLE);
+        QCOMPARE(m_lifecycle->reason(), std::string("dockerd: no such driver"));
+        Outcome again;
+        m_lifecycle->start(again.done());
+        m_lifecycle->engineIs(true, "");
+        QCOMPARE(again.said, std::string("ok"));
+        QCOMPARE(m_lifecycle->condition(), v1::CONDITION_RUNNING);
+    }
+
     void aStartDuringAnAdoptionThatFindsNothingStarts()
     {
         m_lifecycle->adopt();

@@ -93,6 +93,9 @@ private slots:
         QVERIFY(runUntil(m.loop, [&] { return m.refused && m.bridge; }));
         QCOMPARE(m.refused->code, Code::Unauthenticated);
         QVERIFY(!m.bridge->has_value());
+        QCOMPARE(m.bridge->error().code, Code::Unauthenticated);
+        QCOMPARE(m.bridge->error().message,
+                 std::string("the machine does not accept this token, which is of another boot"));
         QVERIFY(m.service.empty());
     }
 
