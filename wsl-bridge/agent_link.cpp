@@ -1,45 +1,16 @@
 #include "wsl-bridge/agent_link.h"
 
-#include <condition_variable>
 #include <deque>
 #include <mutex>
-#include <set>
 
-#include <grpcpp/client_context.h>
 #include <grpcpp/create_channel_posix.h>
 
+#include "shared/rpc/calls_under_way.h"
 #include "shared/rpc/status.h"
 
 namespace slipway {
 
 using namespace std::chrono_literals;
-
-// Every call that gRPC still holds on to, so that they can be cancelled together and waited for.
-class CallsUnderWay {
-public:
-    void add(grpc::ClientContext* context)
-    {
-        std::lock_guard lock(m_mutex);
-        m_contexts.insert(context);
-    }
-    void remove(grpc::ClientContext* context)
-    {
-        std::lock_guard lock(m_mutex);
-        m_contexts.erase(context);
-        m_changed.notify_all();
-    }
-    void cancelAndWait()
-    {
-        std::unique_lock lock(m_mutex);
-        for (auto* context : m_contexts) context->TryCancel();
-        m_changed.wait(lock, [this] { return m_contexts.empty(); });
-    }
-
-private:
-    std::mutex m_mutex;
-    std::condition_variable m_changed;
-    std::set<grpc::ClientContext*> m_contexts;  // Guarded by m_mutex.
-};
 
 namespace {
 
@@ -51,10 +22,12 @@ public:
 
     EngineStream(v1::Agent::StubInterface& stub, std::shared_ptr<CallsUnderWay> calls,
                  Report report, Ended ended)
-        : m_calls(std::move(calls)), m_report(std::move(report)), m_ended(std::move(ended))
+        : m_calls(std::move(calls)),
+          m_context(m_calls->begin()),
+          m_report(std::move(report)),
+          m_ended(std::move(ended))
     {
-        m_calls->add(&m_context);
-        stub.async()->WatchEngine(&m_context, &m_request, this);
+        stub.async()->WatchEngine(m_context, &m_request, this);
         StartRead(&m_message);
         StartCall();
     }
@@ -70,15 +43,16 @@ public:
     {
         m_ended(status);
         auto calls = m_calls;
-        calls->remove(&m_context);
+        auto* context = m_context;
         delete this;
+        calls->end(context);
     }
 
 private:
-    grpc::ClientContext m_context;
+    std::shared_ptr<CallsUnderWay> m_calls;
+    grpc::ClientContext* m_context;
     v1::WatchEngineRequest m_request;
     v1::EngineReport m_message;
-    std::shared_ptr<CallsUnderWay> m_calls;
     Report m_report;
     Ended m_ended;
 };
@@ -94,10 +68,12 @@ public:
 
     PortStream(v1::Agent::StubInterface& stub, std::shared_ptr<CallsUnderWay> calls,
                Claimed claimed, Ended ended)
-        : m_calls(std::move(calls)), m_claimed(std::move(claimed)), m_ended(std::move(ended))
+        : m_calls(std::move(calls)),
+          m_context(m_calls->begin()),
+          m_claimed(std::move(claimed)),
+          m_ended(std::move(ended))
     {
-        m_calls->add(&m_context);
-        stub.async()->Ports(&m_context, this);
+        stub.async()->Ports(m_context, this);
         AddHold();  // write() comes from another thread than gRPC's, until the stream has ended.
     }
 
@@ -141,15 +117,16 @@ public:
     {
         m_ended(status);
         auto calls = m_calls;
-        calls->remove(&m_context);
-        auto last = std::move(m_self);
+        auto* context = m_context;
+        m_self.reset();
+        calls->end(context);
     }
 
 private:
-    grpc::ClientContext m_context;
+    std::shared_ptr<CallsUnderWay> m_calls;
+    grpc::ClientContext* m_context;
     std::shared_ptr<PortStream> m_self;
     v1::PortRequest m_request;
-    std::shared_ptr<CallsUnderWay> m_calls;
     Claimed m_claimed;
     Ended m_ended;
     std::mutex m_mutex;
@@ -181,14 +158,12 @@ void AgentLink::call(void (v1::Agent::StubInterface::async_interface::*method)(
                      std::function<void(Result<Response>)> done)
 {
     struct Call {
-        grpc::ClientContext context;
         Request request;
         Response response;
     };
-    auto one = std::make_shared<Call>();
-    one->request = request;
-    one->context.set_deadline(std::chrono::system_clock::now() + limit);
-    m_calls->add(&one->context);
+    auto* context = m_calls->begin();
+    context->set_deadline(std::chrono::system_clock::now() + limit);
+    auto one = std::make_shared<Call>(Call{request, {}});
     unsigned number = ++m_lastCall;
     m_unanswered[number] = [done](const Error& error) { done(tl::unexpected(error)); };
     auto deliver = m_alive.wrap([this, number, one, done](const grpc::Status& status) {
@@ -197,10 +172,10 @@ void AgentLink::call(void (v1::Agent::StubInterface::async_interface::*method)(
         done(std::move(one->response));
     });
     (m_stub->async()->*method)(
-        &one->context, &one->request, &one->response,
-        [&loop = m_loop, calls = m_calls, one, deliver](grpc::Status status) mutable {
+        context, &one->request, &one->response,
+        [&loop = m_loop, calls = m_calls, context, one, deliver](grpc::Status status) mutable {
             loop.post([deliver, status]() mutable { deliver(status); });
-            calls->remove(&one->context);
+            calls->end(context);
         });
 }
 

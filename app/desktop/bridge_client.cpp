@@ -1,11 +1,7 @@
 #include "app/desktop/bridge_client.h"
 
-#include <condition_variable>
-#include <mutex>
-#include <set>
-#include <vector>
-
 #include "app/launcher/bridge_channel.h"
+#include "shared/rpc/calls_under_way.h"
 #include "shared/rpc/status.h"
 
 namespace slipway {
@@ -16,51 +12,13 @@ constexpr std::chrono::milliseconds kLongestWait{4000};
 
 }  // namespace
 
-// The calls that gRPC still holds.
-class CallsUnderWay {
-public:
-    using Context = std::shared_ptr<grpc::ClientContext>;
-
-    Context begin()
-    {
-        auto context = std::make_shared<grpc::ClientContext>();
-        std::lock_guard lock(m_mutex);
-        m_contexts.insert(context);
-        return context;
-    }
-
-    // The last thing a call does: whoever waits may be gone right after.
-    void end(const Context& context)
-    {
-        std::lock_guard lock(m_mutex);
-        m_contexts.erase(context);
-        m_ended.notify_all();
-    }
-
-    void cancelAndWait()
-    {
-        std::unique_lock lock(m_mutex);
-        std::vector<Context> all(m_contexts.begin(), m_contexts.end());
-        // A cancellation may call back from within, and that ends in end().
-        lock.unlock();
-        for (const auto& context : all) context->TryCancel();
-        lock.lock();
-        m_ended.wait(lock, [this] { return m_contexts.empty(); });
-    }
-
-private:
-    std::mutex m_mutex;
-    std::condition_variable m_ended;
-    std::set<Context> m_contexts;  // Guarded by m_mutex.
-};
-
 // One stream of states; deletes itself when gRPC is done with it.
 class BridgeClient::Watch final : public grpc::ClientReadReactor<v1::State> {
 public:
     explicit Watch(BridgeClient& owner)
         : m_owner(owner), m_calls(owner.m_calls), m_context(m_calls->begin())
     {
-        m_owner.m_stub->async()->WatchState(m_context.get(), &m_request, this);
+        m_owner.m_stub->async()->WatchState(m_context, &m_request, this);
         StartRead(&m_state);
         StartCall();
     }
@@ -84,7 +42,7 @@ public:
         QMetaObject::invokeMethod(
             &m_owner, [owner = &m_owner] { owner->watchEnded(); }, Qt::QueuedConnection);
         auto calls = m_calls;
-        auto context = m_context;
+        auto* context = m_context;
         delete this;
         calls->end(context);
     }
@@ -92,7 +50,7 @@ public:
 private:
     BridgeClient& m_owner;
     std::shared_ptr<CallsUnderWay> m_calls;
-    CallsUnderWay::Context m_context;
+    grpc::ClientContext* m_context;
     v1::WatchStateRequest m_request;
     v1::State m_state;
 };
@@ -144,21 +102,20 @@ void BridgeClient::call(void (v1::Bridge::StubInterface::async_interface::*metho
                         const Request& request, Done done)
 {
     struct Call {
-        CallsUnderWay::Context context;
         Request request;
         Response response;
     };
-    auto made = std::make_shared<Call>(Call{m_calls->begin(), request, {}});
-    auto finished = [this, made, done = std::move(done),
+    auto* context = m_calls->begin();
+    auto made = std::make_shared<Call>(Call{request, {}});
+    auto finished = [this, made, context, done = std::move(done),
                      calls = m_calls](const grpc::Status& status) {
         Result<> result;
         if (!status.ok()) result = tl::unexpected(fromStatus(status));
         QMetaObject::invokeMethod(
             this, [done, result = std::move(result)] { done(result); }, Qt::QueuedConnection);
-        calls->end(made->context);
+        calls->end(context);
     };
-    (m_stub->async()->*method)(made->context.get(), &made->request, &made->response,
-                               std::move(finished));
+    (m_stub->async()->*method)(context, &made->request, &made->response, std::move(finished));
 }
 
 void BridgeClient::startEngine(Done done)

@@ -335,6 +335,10 @@ void TestAgent::refusesClaimsFromAContainer()
                       "/run/slipway:/run/slipway",
                       "-v",
                       "/usr/lib/slipway:/bin/slipway",
+                      "-v",  // With a sanitizer it is not static.
+                      "/usr/lib:/lib",
+                      "-v",
+                      "/usr/lib64:/lib64",
                       "box",
                       "/bin/slipway/slipway-port-proxy",
                       "-proto",

@@ -1,5 +1,6 @@
 // The file server against a client that is no kernel: hand-made messages get nothing but what is
 // granted, and repeated ones do no harm. Needs neither root nor FUSE.
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <filesystem>
@@ -30,7 +31,8 @@ struct Answer {
     T as() const
     {
         T value{};
-        std::memcpy(&value, body.data(), std::min(sizeof value, body.size()));
+        std::copy_n(body.data(), std::min(sizeof value, body.size()),
+                    reinterpret_cast<std::byte*>(&value));
         return value;
     }
 };

@@ -200,9 +200,13 @@ def until(condition, seconds):
     return names
 
 
-def outcome_of_junit(file):
+def outcome_of_junit(program, ending, file):
     outcome = Outcome()
-    for case in ElementTree.parse(file).getroot().iter("testcase"):
+    try:
+        cases = ElementTree.parse(file).getroot().iter("testcase")
+    except ElementTree.ParseError:  # It ended in the midst of its tests.
+        return Outcome(failed=[(program.name, ending)])
+    for case in cases:
         name = case.get("name")
         problems = case.findall("failure") + case.findall("error")
         skips = case.findall("skipped")
@@ -254,7 +258,7 @@ def run_program(program, environment, junit, reports):
     if not program.is_qt_test:
         outcome = outcome_of_exit(program, status, ending, output)
     elif status >= 0 and file.exists():
-        outcome = outcome_of_junit(file)
+        outcome = outcome_of_junit(program, ending, file)
         if status != 0 and not outcome.failed:
             outcome.failed.append((program.name, ending))
     else:

@@ -103,6 +103,7 @@ QString TrayHost::toolTip() const
     const auto toolTip = value.value<QDBusArgument>();
     QString iconName;
     QString title;
+    QString text;
     toolTip.beginStructure();
     toolTip >> iconName;
     toolTip.beginArray();
@@ -115,7 +116,8 @@ QString TrayHost::toolTip() const
         toolTip.endStructure();
     }
     toolTip.endArray();
-    toolTip >> title;
+    toolTip >> title >> text;
+    toolTip.endStructure();
     return title;
 }
 

@@ -93,6 +93,8 @@ private slots:
                          {"HOME", dir.string()},
                          {"DOCKER_CONFIG", (dir / "docker").string()},
                          {"PATH", "/usr/bin:/bin"}};
+        for (const char* name : {"ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"})
+            if (qEnvironmentVariableIsSet(name)) m_environment[name] = qgetenv(name).toStdString();
     }
 
     void explainsEveryCommand_data()

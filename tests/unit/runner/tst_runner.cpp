@@ -145,6 +145,10 @@ private slots:
         QTest::newRow("ends before its result") << "unit/tst_early"
                                                 << "exit 0"
                                                 << "exit status 0";
+        QTest::newRow("ends in the midst of its result")
+            << "unit/tst_half"
+            << "echo '<testsuite>' >\"${2%,junitxml}\"; exit 1"
+            << "exit status 1";
         QTest::newRow("fails with no function failed")
             << "unit/tst_late"
             << "echo '<testsuite/>' >\"${2%,junitxml}\"; exit 3"
