@@ -70,7 +70,6 @@ void Daemon::startNow()
     auto child = command ? Child::start(*command) : Result<Child>(tl::unexpected(command.error()));
     if (!child) return ended(child.error().message);
     m_child.emplace(std::move(*child));
-    m_lastEnd.clear();
     ++m_starts;
     writeRecord(m_child->pid());
     log::info("{}: started as process {}", m_options.name, m_child->pid());
@@ -83,8 +82,8 @@ void Daemon::ended(std::string how)
     m_child.reset();
     m_adopted.reset();
     m_killTimer.stop();
-    m_lastEnd = std::move(how);
-    log::line(m_wanted ? log::Level::Warn : log::Level::Info, "{}: {}", m_options.name, m_lastEnd);
+    log::line(m_wanted ? log::Level::Warn : log::Level::Info, "{}: {}", m_options.name, how);
+    m_lastEnd = m_restarting ? "" : std::move(how);
     if (auto stopped = std::exchange(m_stopped, nullptr)) return stopped();
     if (m_wanted) startLater();
     m_options.changed();
@@ -133,6 +132,7 @@ void Daemon::endWithin(std::chrono::milliseconds patience)
 
 void Daemon::healthy()
 {
+    m_lastEnd.clear();
     if (!m_healthySince) m_healthySince = std::chrono::steady_clock::now();
 }
 

@@ -40,7 +40,7 @@ public:
     // Since the machine began.
     unsigned restarts() const { return m_starts > 0 ? m_starts - 1 : 0; }
     // Why it is not running; empty: it is.
-    const std::string& lastEnd() const { return m_lastEnd; }
+    const std::string& lastEnd() const { return m_lastEnd; }  // Empty once it is healthy again.
 
 private:
     struct Adopted {

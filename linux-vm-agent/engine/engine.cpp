@@ -284,7 +284,10 @@ v1::EngineReport Engine::report() const
         report.set_reason("dockerd does not answer: " + m_health.trouble());
     } else {
         report.set_condition(v1::EngineReport::CONDITION_STARTING);
-        if (!m_containerd.pid()) report.set_reason("containerd: " + m_containerd.lastEnd());
+        if (!m_containerd.pid())
+            report.set_reason("containerd: " + m_containerd.lastEnd());
+        else if (!m_dockerd.lastEnd().empty())
+            report.set_reason(failure());
     }
     report.set_restarts(m_dockerd.restarts());
     report.set_failed_starts(m_failedStarts);
