@@ -21,7 +21,8 @@ archive_sources() {
         esac
         [ "$component" = main ] || continue
         entries+="deb [signed-by=$debian_keyring] $uri $suite${release#"$host"} main"$'\n'
-    done < <(apt-get indextargets --no-release-info \
+    # Its caches would be written to the host.
+    done < <(apt-get -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= indextargets --no-release-info \
         --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Identifier: Packages' | sort -u)
     if [ -z "$entries" ]; then
         echo "apt has no source of Debian's suite $host: add one to /etc/apt/sources.list.d" >&2

@@ -106,7 +106,8 @@ def registered(folder):
 def prepare_engine():
     """The machine's root file system and the docker command line, for tests labelled `engine`."""
     unpacked = ["--unpacked"] if os.geteuid() == 0 else []
-    for command in ([ROOT / "packaging/rootfs/build", *unpacked], [ROOT / "packaging/rootfs/cli"]):
+    for command in ([ROOT / "packaging/rootfs/build", *unpacked], [ROOT / "packaging/rootfs/cli"],
+                    [ROOT / "packaging/rootfs/cli", "--old"]):
         if subprocess.run(command, stdin=subprocess.DEVNULL).returncode != 0:
             sys.exit(f"{command[0].relative_to(ROOT)} failed")
 
@@ -125,6 +126,7 @@ def environment_of_tests(scratch):
         "SLIPWAY_HOME": f"{scratch}/home",
         "DOCKER_CONFIG": f"{scratch}/docker",
         "SLIPWAY_CLI": str(cli),
+        "SLIPWAY_OLD_CLI": str(ROOT / "build/cli-old/bin"),
         "SLIPWAY_ROOTFS": str(root if root.exists() and os.geteuid() == 0 else f"{root}.tar.zst"),
         "PATH": f"{cli}:{os.environ['PATH']}",
     }

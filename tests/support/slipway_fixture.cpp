@@ -84,7 +84,7 @@ Command asUser(const TestUser* user, const fs::path& program, std::vector<std::s
     if (user) {
         command.program = "setpriv";
         std::vector<std::string> words{"--reuid",    user->name(),    "--regid",
-                                       user->name(), "--init-groups", program.string()};
+                                       user->name(), "--init-groups", user->seen(program).string()};
         args.insert(args.begin(), words.begin(), words.end());
     }
     command.args = std::move(args);
@@ -181,10 +181,14 @@ std::map<std::string, std::string> SlipwayFixture::environment() const
         all.erase("SLIPWAY_HOME");
         all.erase("DOCKER_CONFIG");
     }
-    all["PATH"] = variable("SLIPWAY_CLI").string() + ":" + all["PATH"];
+    auto seen = [this](const fs::path& path) {
+        return (m_user ? m_user->seen(path) : path).string();
+    };
+    all["PATH"] = seen(variable("SLIPWAY_CLI")) + ":" + all["PATH"];
     if (m_user) {  // A folder of the sub-uids' is unpacked for it; the shared one is root's.
         all["HOME"] = m_sudo == Sudo::Yes ? m_user->home().string() : m_dir.path().toStdString();
-        all["SLIPWAY_ROOTFS"] = variable("SLIPWAY_ROOTFS").string() + ".tar.zst";
+        all["SLIPWAY_ROOTFS"] = seen(variable("SLIPWAY_ROOTFS").string() + ".tar.zst");
+        all["SLIPWAY_BIN"] = seen(variable("SLIPWAY_BIN"));
     }
     return all;
 }

@@ -1,8 +1,12 @@
 #include "tests/support/test_user.h"
 
+#include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 
 #include <pwd.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -35,6 +39,7 @@ Result<std::unique_ptr<TestUser>> TestUser::make()
     user->m_uid = entry->pw_uid;
     user->m_gid = entry->pw_gid;
     user->own(user->home());
+    TRY_VOID(user->showBuild());
     user->open("/dev/net/tun");
     user->open("/dev/fuse");
     return user;
@@ -42,6 +47,7 @@ Result<std::unique_ptr<TestUser>> TestUser::make()
 
 TestUser::~TestUser()
 {
+    if (!m_build.empty()) ::umount2(m_view.path().toUtf8(), MNT_DETACH);
     for (const auto& [device, mode] : m_devices) fs::permissions(device, mode);
     if (m_uid) (void)tool("/usr/sbin/userdel", {m_name});
 }
@@ -50,6 +56,29 @@ Result<> TestUser::join(const std::string& group)
 {
     TRY_VOID(tool("/usr/sbin/usermod", {"--append", "--groups", group, m_name}));
     return {};
+}
+
+Result<> TestUser::showBuild()
+{
+    const char* bin = std::getenv("SLIPWAY_BIN");
+    if (!bin) return fail(Code::FailedPrecondition, "SLIPWAY_BIN is not set; run it by tests/run");
+    fs::path build = fs::canonical(bin).parent_path().parent_path();
+    auto at = m_view.path().toUtf8();
+    ::chmod(at, 0755);
+    if (::mount(build.c_str(), at, nullptr, MS_BIND, nullptr) != 0)
+        return failErrno("show the build folder to the test's user", errno);
+    m_build = build;
+    // What removes the folder, should the mount outlive us, must not empty the build.
+    if (::mount(nullptr, at, nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY, nullptr) != 0)
+        return failErrno("protect the build folder", errno);
+    return {};
+}
+
+fs::path TestUser::seen(const fs::path& path) const
+{
+    auto below = path.lexically_relative(m_build);
+    if (below.empty() || *below.begin() == "..") return path;
+    return fs::path(m_view.path().toStdString()) / below;
 }
 
 void TestUser::own(const fs::path& path) const

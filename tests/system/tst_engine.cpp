@@ -200,7 +200,9 @@ private slots:
     {
         Output output = shell(
             "docker events --filter type=container --format '{{.Action}}' > events & "
-            "until grep -q destroy events; do docker run --rm box true || break; done; "
+            // The first one may begin before anybody listens.
+            "until grep -q create events && grep -q destroy events; do docker run --rm box true || "
+            "break; done; "
             "kill -KILL $!; cat events");
         for (const char* action : {"create", "start", "die", "destroy"})
             QVERIFY2(output.out.find(action) != std::string::npos, output.out.c_str());
