@@ -33,12 +33,17 @@ Result<std::unique_ptr<PortClaims>> PortClaims::open(Loop& loop, Options options
 {
     std::unique_ptr<PortClaims> claims(new PortClaims(loop, std::move(options)));
     claims->m_table.restore(claims->readStanding());
+    claims->m_inMachine.keep(claims->m_table.standing());
     TRY_VOID(claims->listen());
     return claims;
 }
 
 PortClaims::PortClaims(Loop& loop, Options options)
-    : m_loop(loop), m_options(std::move(options)), m_table(*this, firstLease()), m_timer(loop)
+    : m_loop(loop),
+      m_options(std::move(options)),
+      m_table(*this, firstLease()),
+      m_inMachine(loop),
+      m_timer(loop)
 {
 }
 
@@ -162,9 +167,10 @@ void PortClaims::tell(const v1::PortRequest& request)
     if (m_tell) m_tell(request);
 }
 
-// Replaced as a whole, so that a kill in between leaves the one before.
+// The file is replaced as a whole, so that a kill in between leaves the one before.
 void PortClaims::standingChanged()
 {
+    m_inMachine.keep(m_table.standing());
     std::filesystem::path fresh = m_options.standingFile;
     fresh += ".new";
     std::ofstream file(fresh, std::ios::trunc);

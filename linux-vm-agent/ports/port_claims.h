@@ -8,6 +8,7 @@
 #include <string>
 
 #include "linux-vm-agent/ports/claim_table.h"
+#include "linux-vm-agent/ports/machine_ports.h"
 #include "shared/io/byte_stream.h"
 #include "shared/io/loop.h"
 #include "shared/io/unix_acceptor.h"
@@ -60,6 +61,7 @@ private:
     Loop& m_loop;
     Options m_options;
     ClaimTable m_table;
+    MachinePorts m_inMachine;
     Timer m_timer;
     Tell m_tell;
     std::unique_ptr<UnixAcceptor> m_acceptor;

@@ -135,6 +135,35 @@ private slots:
         QVERIFY(m_slipway->slipway({"ports"}).out.find(std::to_string(port)) == std::string::npos);
     }
 
+    // As Docker's own proxy has it: on localhost, where dockerd looks for a registry too, and at
+    // the gateway of a container's network.
+    void isThereInsideTheMachineToo()
+    {
+        int port = freePort();
+        QCOMPARE(web("inside", std::to_string(port) + ":80").exitCode, 0);
+        // Debian's static wget crashes where it finds no libraries for names.
+        auto fetch = [&](const std::string& network, const std::string& address) {
+            return docker({"run", "--rm", "--network", network, "box", "sh", "-c",
+                           fmt::format("printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 5 {} {} | "
+                                       "tail -n 1",
+                                       address, port)});
+        };
+        for (const auto& [network, address] :
+             {std::pair("host", "127.0.0.1"), std::pair("host", "::1"),
+              std::pair("bridge", "172.17.0.1")}) {
+            Output got = fetch(network, address);
+            QVERIFY2(got.out == "inside\n", (got.out + got.err).c_str());
+        }
+        Output pull = docker({"pull", fmt::format("localhost:{}/no-such", port)});
+        QVERIFY2(pull.err.find("404 Not Found") != std::string::npos, pull.err.c_str());
+
+        QCOMPARE(::kill(m_slipway->pidInMachine("slipway-agent"), SIGKILL), 0);
+        QVERIFY(eventually([&] { return fetch("host", "127.0.0.1").out == "inside\n"; }));
+        QCOMPARE(docker({"rm", "-f", "inside"}).exitCode, 0);
+        Output gone = fetch("host", "127.0.0.1");
+        QVERIFY2(gone.err.find("refused") != std::string::npos, (gone.out + gone.err).c_str());
+    }
+
     void isListed()
     {
         int port = freePort();

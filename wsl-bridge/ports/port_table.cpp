@@ -93,9 +93,11 @@ Result<> PortTable::bind(Lease& lease)
     if (claim.host_port() > 0xffff || claim.container_port() == 0 ||
         claim.container_port() > 0xffff)
         return fail(Code::InvalidArgument, "not a port");
-    auto port = PublishedPort::bind(
-        m_loop, m_dialer, lease.host,
-        {claim.container_address(), static_cast<std::uint16_t>(claim.container_port())});
+    auto hello = helloConnectTcp(claim.container_address(),
+                                 static_cast<std::uint16_t>(claim.container_port()));
+    auto port = PublishedPort::bind(m_loop, lease.host, [&dialer = m_dialer, hello](auto done) {
+        return dialer.dial(hello, std::move(done));
+    });
     if (port) {
         lease.port = std::move(*port);
         return {};

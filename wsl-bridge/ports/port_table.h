@@ -13,7 +13,7 @@
 #include "shared/io/loop.h"
 #include "shared/proto/agent.pb.h"
 #include "shared/tunnel/dialer.h"
-#include "wsl-bridge/ports/published_port.h"
+#include "shared/io/published_port.h"
 
 namespace slipway {
 

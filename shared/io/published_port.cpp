@@ -1,28 +1,24 @@
-// Theory of operation. Each accepted client waits unread until the container has been reached
-// through the tunnel, then one relay copies both ways with half-close. A client therefore costs two
+// Theory of operation. Each accepted client waits unread until the container has been reached,
+// then one relay copies both ways with half-close. A client therefore costs two
 // read buffers at most, and one that is never answered none. The listener accepts at once: a
 // container that refuses is seen by the client as a connection that ends, as it is with Docker's
 // own proxy.
-#include "wsl-bridge/ports/published_port.h"
+#include "shared/io/published_port.h"
 
 #include "shared/core/log.h"
 
 namespace slipway {
 
-PublishedPort::PublishedPort(Dialer& dialer, TcpTarget container)
-    : m_dialer(dialer), m_container(std::move(container))
-{
-}
+PublishedPort::PublishedPort(Reach reach) : m_reach(std::move(reach)) {}
 
 PublishedPort::~PublishedPort() = default;
 
-Result<std::unique_ptr<PublishedPort>> PublishedPort::bind(Loop& loop, Dialer& dialer,
-                                                           const TcpTarget& host,
-                                                           TcpTarget container)
+Result<std::unique_ptr<PublishedPort>> PublishedPort::bind(Loop& loop, const TcpTarget& at,
+                                                           Reach reach)
 {
-    auto port = std::unique_ptr<PublishedPort>(new PublishedPort(dialer, std::move(container)));
+    auto port = std::unique_ptr<PublishedPort>(new PublishedPort(std::move(reach)));
     TRY(port->m_listener,
-        listenTcp(loop, host.address, host.port,
+        listenTcp(loop, at.address, at.port,
                   [self = port.get()](StreamPtr client) { self->accepted(std::move(client)); }));
     return port;
 }
@@ -39,23 +35,21 @@ void PublishedPort::accepted(StreamPtr client)
 {
     Place place = m_connections.emplace(m_connections.end());
     place->client = std::move(client);
-    place->dialing = m_dialer.dial(
-        helloConnectTcp(m_container.address, m_container.port),
+    place->attempt = m_reach(
         [this, place](Result<StreamPtr> container) { reached(place, std::move(container)); });
 }
 
 void PublishedPort::reached(Place connection, Result<StreamPtr> container)
 {
     if (!container) {
-        log::debug("ports: {}:{}: {}", m_container.address, m_container.port,
-                   container.error().message);
+        log::debug("ports: {}", container.error().message);
         return ended(connection);
     }
     connection->relay =
         std::make_unique<Relay>(std::move(connection->client), std::move(*container),
                                 [this, connection](Result<>) { ended(connection); });
     connection->relay->start();
-    connection->dialing.reset();
+    connection->attempt.reset();
 }
 
 void PublishedPort::ended(Place connection)

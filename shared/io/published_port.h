@@ -1,4 +1,4 @@
-// One published port: a listener on the host, and its connections into the machine.
+// One published port: a listener, and the way of its connections to the container.
 #pragma once
 
 #include <cstdint>
@@ -10,30 +10,34 @@
 #include "shared/core/error.h"
 #include "shared/io/relay.h"
 #include "shared/io/uv_stream.h"
-#include "shared/tunnel/dialer.h"
 
 namespace slipway {
 
 struct TcpTarget {
-    std::string address;
+    std::string address;  // Numeric, IPv4 or IPv6.
     std::uint16_t port = 0;
 };
 
 // Bound for as long as it lives. Destroying it closes its connections too.
 class PublishedPort {
 public:
-    static Result<std::unique_ptr<PublishedPort>> bind(Loop& loop, Dialer& dialer,
-                                                       const TcpTarget& host, TcpTarget container);
+    // Begins to connect to the container. Destroying what it returns gives up; `done` may destroy
+    // it.
+    using Attempt = std::shared_ptr<void>;
+    using Reach = std::function<Attempt(ConnectDone done)>;
+
+    static Result<std::unique_ptr<PublishedPort>> bind(Loop& loop, const TcpTarget& at,
+                                                       Reach reach);
     ~PublishedPort();
 
     std::uint64_t bytes() const;  // Both ways, of all connections there were.
 
 private:
-    PublishedPort(Dialer& dialer, TcpTarget container);
+    explicit PublishedPort(Reach reach);
 
     struct Connection {
         StreamPtr client;  // Until the container is reached.
-        DialingPtr dialing;
+        Attempt attempt;
         std::unique_ptr<Relay> relay;
     };
     using Place = std::list<Connection>::iterator;
@@ -41,8 +45,7 @@ private:
     void reached(Place connection, Result<StreamPtr> container);
     void ended(Place connection);
 
-    Dialer& m_dialer;
-    TcpTarget m_container;
+    Reach m_reach;
     ListenerPtr m_listener;
     std::list<Connection> m_connections;
     std::uint64_t m_bytesOfEnded = 0;
