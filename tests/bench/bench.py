@@ -160,6 +160,10 @@ def pids_of(name, home):
     return found
 
 
+def pss_mb(pids):
+    return sum(int(first_value(f"/proc/{pid}/smaps_rollup", "Pss:").split()[0]) for pid in pids) / 1024
+
+
 class Verdict:
     """Rows for README's table. `met` is asked of the figure itself, not of its rounding."""
 

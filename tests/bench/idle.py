@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from bench import Verdict, first_value, own_slipway, parser, pids_of, ping
+from bench import Verdict, first_value, own_slipway, parser, pids_of, ping, pss_mb
 
 PSS_MB = {"slipway-bridge": 25, "slipway-agent": 20}
 SWITCHES_PER_SECOND = 10
@@ -34,10 +34,6 @@ def switches_by_thread(pids):
             except OSError:
                 pass  # It has just ended.
     return counts
-
-
-def pss_mb(pids):
-    return sum(int(first_value(f"/proc/{pid}/smaps_rollup", "Pss:").split()[0]) for pid in pids) / 1024
 
 
 def main():

@@ -1,0 +1,24 @@
+// Certificates of an authority of one's own.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "shared/core/error.h"
+
+namespace slipway {
+
+struct PemPair {
+    std::string certificate;
+    std::string key;  // Not encrypted.
+};
+
+// One that certifies others. EC keys (P-256), valid for ten years, as are those it issues.
+Result<PemPair> makeAuthority(const std::string& name);
+
+enum class TlsRole { Client, Server };
+// `hosts` are the names and addresses by which a server is reached.
+Result<PemPair> issueCertificate(const PemPair& authority, const std::string& name, TlsRole role,
+                                 const std::vector<std::string>& hosts = {});
+
+}  // namespace slipway

@@ -1,0 +1,193 @@
+#!/usr/bin/env python3
+"""What the endpoint costs: the engine's own socket, the same through socat, and Slipway's, side by side.
+
+Each round asks all three, each time beginning with another one; a row is the ratio of the medians. The engine's
+own socket is reached past Slipway, through the root of the machine's init. The load comes from http-load, a
+client in C++, and from docker. Memory is what bridge and agent have together (PSS). Needs root, socat, some
+8 GB of disk and what tests/run prepares.
+"""
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+from bench import DOCKER, UnixConnection, Verdict, own_slipway, parser, pids_of, pss_mb, until_pinged
+
+IMAGE_MB = 400
+CONTEXT_MB = 1024
+STREAMED_GB = 10
+CONNECTIONS = 1000
+
+# What is measured, of how many, and the limit of its ratio to direct. Of times the ratio is at most that,
+# of figures a second at least.
+LOADS = {
+    "keep-alive `/_ping`, p50": ("latency", 20000, 2.4, "us"),
+    "new connections": ("connections", 3, 0.4, "/s"),
+    "16 clients at once": ("clients", 3, 0.6, "/s"),
+    "a byte through `exec -i cat`, p50": ("echo", 3000, 1.3, "us"),
+}
+STREAM_RATIO = 0.95
+GROWTH_MB = 8
+CONNECTION_KB = 64
+
+
+def direct_socket(slipway):
+    init = json.loads((slipway.home / "run/machine.json").read_text())["pid"]
+    return f"/proc/{init}/root/run/docker.sock"
+
+
+@contextlib.contextmanager
+def socat(folder, target):
+    path = folder / "socat.sock"
+    process = subprocess.Popen(["socat", f"UNIX-LISTEN:{path},fork", f"UNIX-CONNECT:{target}"])
+    try:
+        until_pinged(path)
+        yield str(path)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def post(socket, path, body):
+    with contextlib.closing(UnixConnection(socket)) as connection:
+        connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+        return json.loads(connection.getresponse().read())
+
+
+class Bench:
+    def __init__(self, slipway, http_load, sockets, rounds):
+        self.slipway = slipway
+        self.http_load = http_load
+        self.sockets = sockets
+        self.rounds = rounds
+
+    def by_turns(self, measure):
+        """The median of `measure` for each socket."""
+        figures = {name: [] for name in self.sockets}
+        names = list(self.sockets)
+        for count in range(self.rounds):
+            for name in names[count % len(names):] + names[:count % len(names)]:
+                figures[name].append(measure(self.sockets[name]))
+        return {name: statistics.median(of) for name, of in figures.items()}
+
+    def load(self, kind, number, socket):
+        words = [self.http_load, kind, socket, str(number)]
+        if kind == "echo":
+            words.append(post(socket, "/containers/still/exec", {
+                "AttachStdin": True, "AttachStdout": True, "Cmd": ["/busybox", "cat"]})["Id"])
+        return float(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
+
+    def docker(self, socket, *words, **options):
+        begun = time.monotonic()
+        subprocess.run([DOCKER, "-H", f"unix://{socket}", *words], check=True, stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL, env=self.slipway.environment | options.pop("env", {}), **options)
+        return time.monotonic() - begun
+
+
+def make_images(slipway, folder):
+    slipway.make_image()
+    slipway.docker("run", "-d", "--name", "still", "--stop-signal", "KILL", "box", "/busybox", "sleep", "100000")
+    big = folder / "big"
+    big.mkdir()
+    random_file(big / "data", IMAGE_MB)
+    with subprocess.Popen(["tar", "-C", big, "-c", "."], stdout=subprocess.PIPE) as tar:
+        slipway.docker("import", "-", "big", stdin=tar.stdout)
+
+
+def random_file(path, megabytes):
+    with open(path, "wb") as file:
+        for _ in range(megabytes):
+            file.write(os.urandom(1 << 20))
+
+
+def loads(bench, verdict):
+    for what, (kind, number, limit, unit) in LOADS.items():
+        figures = bench.by_turns(lambda socket: bench.load(kind, number, socket))
+        ratio = figures["slipway"] / figures["direct"]
+        tell(verdict, what, figures, ratio, limit, unit, ratio <= limit if unit == "us" else ratio >= limit)
+
+
+def streams(bench, verdict, folder):
+    saved = folder / "big.tar"
+    bench.docker(bench.sockets["direct"], "save", "-o", str(saved), "big")
+    context = folder / "context"
+    context.mkdir()
+    (context / "Dockerfile").write_text("FROM box\n")
+    (context / "Dockerfile.copy").write_text("FROM box\nCOPY data /\n")
+    random_file(context / "data", CONTEXT_MB)
+
+    def builds(socket):
+        os.utime(context / "data")  # Else BuildKit has it.
+        return bench.docker(socket, "build", "-f", str(context / "Dockerfile.copy"), str(context))
+
+    kinds = {
+        "`docker save`": (IMAGE_MB, lambda socket: bench.docker(socket, "save", "big")),
+        "`docker load`": (IMAGE_MB, lambda socket: bench.docker(socket, "load", "-i", str(saved))),
+        "a context of 1 GiB, classic builder": (CONTEXT_MB, lambda socket: bench.docker(
+            socket, "build", str(context), env={"DOCKER_BUILDKIT": "0"})),
+        "a context of 1 GiB, BuildKit": (CONTEXT_MB, builds),
+    }
+    for what, (megabytes, once) in kinds.items():
+        once(bench.sockets["direct"])  # The files are in the page cache then.
+        rates = {name: megabytes / took for name, took in bench.by_turns(once).items()}
+        ratio = rates["slipway"] / rates["direct"]
+        tell(verdict, what, rates, ratio, STREAM_RATIO, "MB/s", ratio >= STREAM_RATIO)
+
+
+def tell(verdict, what, figures, ratio, limit, unit, met):
+    absolute = ", ".join(f"{name} {figure:.0f} {unit}" for name, figure in figures.items())
+    print(f"{what}: {absolute}", flush=True)
+    verdict.add(what, f"{ratio:.2f} of direct ({figures['direct']:.0f} {unit}); socat "
+                f"{figures['socat'] / figures['direct']:.2f}",
+                f"{limit}", met)
+
+
+def memory(bench, verdict):
+    def together():
+        return sum(pss_mb(pids_of(name, bench.slipway.home)) for name in ("slipway-bridge", "slipway-agent"))
+
+    ours = bench.sockets["slipway"]
+    before = together()
+    for _ in range(STREAMED_GB * 1024 // IMAGE_MB + 1):
+        bench.docker(ours, "save", "big")
+    growth = together() - before
+    verdict.add(f"memory after {STREAMED_GB} GiB streamed", f"{growth:+.1f} MB", f"{GROWTH_MB} MB",
+                growth <= GROWTH_MB)
+    before = together()
+    with contextlib.ExitStack() as stack:
+        for _ in range(CONNECTIONS):
+            connection = stack.enter_context(contextlib.closing(UnixConnection(ours)))
+            connection.request("GET", "/_ping")
+            connection.getresponse().read()
+        each = (together() - before) * 1024 / CONNECTIONS
+    verdict.add(f"memory of each of {CONNECTIONS} open connections", f"{each:.0f} KB", f"{CONNECTION_KB} KB",
+                each <= CONNECTION_KB)
+
+
+def main():
+    parsing = parser(__doc__)
+    parsing.add_argument("--rounds", type=int, default=5)
+    options = parsing.parse_args()
+    http_load = options.bin.parent / "tests/http-load"
+    if not http_load.exists():
+        sys.exit(f"{http_load} is missing; packaging/quickstart builds it")
+    verdict = Verdict()
+    with own_slipway(options.bin) as slipway:
+        slipway.start()
+        folder = slipway.home.parent
+        make_images(slipway, folder)
+        direct = direct_socket(slipway)
+        with socat(folder, direct) as relayed:
+            bench = Bench(slipway, http_load, {"direct": direct, "socat": relayed,
+                                               "slipway": str(slipway.home / "docker.sock")}, options.rounds)
+            loads(bench, verdict)
+            streams(bench, verdict, folder)
+            memory(bench, verdict)
+    return verdict.tell()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
