@@ -25,6 +25,7 @@ Tray::Tray()
     m_start = m_menu.addAction("Start", this, &Tray::startChosen);
     m_stop = m_menu.addAction("Stop", this, &Tray::stopChosen);
     m_restart = m_menu.addAction("Restart", this, &Tray::restartChosen);
+    m_switch = m_menu.addAction("", this, [this] { emit engineChosen(m_otherEngine); });
     m_menu.addSeparator();
     m_stopAndQuit = m_menu.addAction("Stop engine and quit", this, &Tray::stopAndQuitChosen);
     m_quit = m_menu.addAction("Quit Slipway", this, &Tray::quitChosen);
@@ -49,6 +50,10 @@ void Tray::display(const TrayView& view)
     m_start->setEnabled(view.canStart);
     m_stop->setEnabled(view.canStop);
     m_restart->setEnabled(view.canRestart);
+    m_otherEngine = view.otherEngine;
+    m_switch->setVisible(!m_otherEngine.isEmpty());
+    m_switch->setText(m_otherEngine == "windows" ? "Switch to Windows containers"
+                                                 : "Switch to Linux containers");
     m_stopAndQuit->setEnabled(view.canStop);
     m_quit->setText(view.canStop ? "Quit Slipway (the engine goes on)" : "Quit Slipway");
     m_icon.setToolTip(view.toolTip);

@@ -24,7 +24,8 @@ signals:
     void startChosen();
     void stopChosen();
     void restartChosen();
-    void quitChosen();  // The engine goes on.
+    void engineChosen(const QString& name);  // linux, windows
+    void quitChosen();                       // The engine goes on.
     void stopAndQuitChosen();
 
 private:
@@ -36,9 +37,11 @@ private:
     QAction* m_start;
     QAction* m_stop;
     QAction* m_restart;
+    QAction* m_switch;  // Only where there are two engines.
     QAction* m_stopAndQuit;
     QAction* m_quit;
     QTimer m_animation;
+    QString m_otherEngine;
     Look m_look = Look::Stopped;
     int m_frame = 0;
 };

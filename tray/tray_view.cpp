@@ -40,9 +40,18 @@ Look lookOf(v1::Condition condition)
     }
 }
 
+// Where there are two, the one that is not in use.
+QString otherEngineOf(const v1::State& state)
+{
+    for (const auto& engine : state.engines())
+        if (!engine.in_use()) return QString::fromStdString(engine.name());
+    return {};
+}
+
 QStringList detailsOf(const v1::State& state)
 {
     QStringList details;
+    if (otherEngineOf(state) == "linux") details << "Windows containers";
     if (!state.reason().empty()) details << QString::fromStdString(state.reason());
     bool answers =
         state.condition() == v1::CONDITION_RUNNING || state.condition() == v1::CONDITION_DEGRADED;
@@ -74,6 +83,7 @@ TrayView trayView(const v1::State& state)
     bool settled = condition != v1::CONDITION_STARTING && condition != v1::CONDITION_STOPPING;
     view.canStart = condition == v1::CONDITION_STOPPED || condition == v1::CONDITION_TROUBLE;
     view.canStop = condition != v1::CONDITION_STOPPED && condition != v1::CONDITION_STOPPING;
+    view.otherEngine = settled ? otherEngineOf(state) : QString();
     view.canRestart = settled && condition != v1::CONDITION_STOPPED;
     return view;
 }

@@ -15,6 +15,7 @@ struct TrayView {
     bool canStart = false;
     bool canStop = false;
     bool canRestart = false;
+    QString otherEngine;  // Which the endpoint can be led to: "windows", "linux". Empty: none.
 };
 
 TrayView trayView(const v1::State& state);

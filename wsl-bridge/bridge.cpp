@@ -1,6 +1,7 @@
 #include "wsl-bridge/bridge.h"
 
 #include <cstdlib>
+#include <tuple>
 
 #include <fmt/format.h>
 
@@ -68,22 +69,27 @@ Result<> Bridge::listen()
         if (m_session) return m_session->setLiveRestore(enabled, std::move(done));
         m_loop.post([done = std::move(done)] { done(fail(Code::Unavailable, "no engine runs")); });
     };
-    TRY(m_endpoint, Endpoint::listen(m_loop, {.user = m_options.user,
-                                              .endpointSocket = m_options.home.endpointSocket(),
-                                              .recordsDir = m_options.home.endpointDir(),
-                                              .grant = grant,
-                                              .setLiveRestore = setLiveRestore}));
-    m_endpoint->containers().changed = [this] {
+    TRY(m_engines, Engines::listen(m_loop, {.home = m_options.home,
+                                            .user = m_options.user,
+                                            .grant = grant,
+                                            .setLiveRestore = setLiveRestore,
+                                            .changed = [this] { enginesChanged(); }}));
+    m_engines->machine().containers().changed = [this] {
         if (m_ports) m_ports->learnNames();
         publish();
     };
+    // What is wrong with it is told when the machine is started or taken over.
+    Settings settings = peekSettings(m_options.home.settingsFile());
+    std::ignore = m_engines->configure(settings);
+    listenTcp(settings.tcp);
     offerEngine();
     return {};
 }
 
 void Bridge::quit(bool stopEngine, Done done)
 {
-    m_lifecycle.quit(stopEngine, [this, done = std::move(done)](Result<> result) {
+    m_lifecycle.quit(stopEngine, [this, stopEngine, done = std::move(done)](Result<> result) {
+        if (stopEngine && result) keepContexts(true);
         done(std::move(result));
         m_loop.post([this] { m_options.ended(); });
     });
@@ -107,6 +113,11 @@ void Bridge::readSettings()
     m_complaints = settings.complaints;
     m_complaints.insert(m_complaints.end(), daemonJson.complaints.begin(),
                         daemonJson.complaints.end());
+    listenTcp(m_settings.tcp);
+    if (auto configured = m_engines->configure(m_settings); !configured)
+        m_complaints.push_back(
+            {fmt::format("the Windows engine can't be used: {}", configured.error().message),
+             "slipway engine add --help"});
     for (const Complaint& complaint : m_complaints) log::warn("bridge: {}", complaint.text);
 }
 
@@ -118,33 +129,33 @@ void Bridge::machineUp(bool adopted)
     else
         m_files.reset();
     openSession();
-    auto made = makeContext(m_options.user, m_options.home.instanceName(), endpointUrl());
-    if (!made) log::warn("bridge: {}", made.error().message);
+    keepContexts(false);
 }
 
 void Bridge::openSession()
 {
     Dialer& dialer = m_machine->dialer();
-    m_client = std::make_unique<EngineClient>(m_loop, dialer);
+    m_client = std::make_unique<EngineClient>(m_loop, engineBehind(dialer));
     m_ports = std::make_unique<PortTable>(
         m_loop, dialer,
-        PortTable::Options{.defaultAddress = m_settings.publish == PublishAddress::All
-                                                 ? DefaultAddress::All
-                                                 : DefaultAddress::Loopback,
-                           .nameOf =
-                               [this](const std::string& address, PortTable::NameDone done) {
-                                   m_endpoint->containers().nameOf(address, std::move(done));
-                               },
-                           .changed = [this] { publish(); }});
+        PortTable::Options{
+            .defaultAddress = m_settings.publish == PublishAddress::All ? DefaultAddress::All
+                                                                        : DefaultAddress::Loopback,
+            .nameOf =
+                [this](const std::string& address, PortTable::NameDone done) {
+                    m_engines->machine().containers().nameOf(address, std::move(done));
+                },
+            .changed = [this] { publish(); }});
     m_session = std::make_unique<EngineSession>(
-        m_loop,
-        EngineSession::Parts{
-            .dialer = dialer,
-            .ports = *m_ports,
-            .files = m_files.get(),
-            .toEndpoint = [this](StreamPtr client) { m_endpoint->serve(std::move(client)); },
-            .configuration = configuration(),
-            .changed = [this] { engineChanged(); }});
+        m_loop, EngineSession::Parts{.dialer = dialer,
+                                     .ports = *m_ports,
+                                     .files = m_files.get(),
+                                     .toEndpoint =
+                                         [this](StreamPtr client) {
+                                             m_engines->serveFromMachine(std::move(client));
+                                         },
+                                     .configuration = configuration(),
+                                     .changed = [this] { engineChanged(); }});
 }
 
 void Bridge::serveFiles()
@@ -170,7 +181,7 @@ void Bridge::machineDown()
     m_session.reset();
     if (m_files) m_files->detach();
     m_ports.reset();
-    if (m_endpoint) m_endpoint->setEngine({});
+    if (m_engines) m_engines->machine().setAvailability({});
     abandonMeasuring();
     m_client.reset();
 }
@@ -179,7 +190,7 @@ void Bridge::machineDown()
 // host folders the machine may see because of them.
 Result<> Bridge::forgetContainers()
 {
-    m_endpoint->forgetContainers();
+    m_engines->machine().forgetContainers();
     m_files.reset();
     std::error_code failed;
     fs::remove_all(m_options.home.filesDir(), failed);
@@ -187,13 +198,75 @@ Result<> Bridge::forgetContainers()
     return failErrno(fmt::format("remove {}", m_options.home.filesDir().string()), failed.value());
 }
 
-// A current one stays: without it docker would fail for everything.
-void Bridge::dropContext()
+// There is a docker context for each socket that leads to an engine.
+void Bridge::keepContexts(bool stopping)
 {
-    std::string name = m_options.home.instanceName();
-    if (currentContext(m_options.user) == name) return;
-    auto removed = removeContext(m_options.user, name, endpointUrl());
-    if (!removed) log::warn("bridge: {}", removed.error().message);
+    const Home::Endpoints endpoints = m_options.home.endpoints();
+    bool machine = !stopping && m_lifecycle.condition() != v1::CONDITION_STOPPED;
+    bool windows = !stopping && m_engines->windows().has_value();
+    bool either = m_engines->inUse() == EngineName::Windows ? windows : machine;
+    auto keep = [&](const Home::NamedEndpoint& endpoint, bool wanted) {
+        // A current one stays: without it docker would fail for everything.
+        if (!wanted && currentContext(m_options.user) == endpoint.context) return;
+        auto kept = wanted ? makeContext(m_options.user, endpoint.context, endpoint.url())
+                           : removeContext(m_options.user, endpoint.context, endpoint.url());
+        if (!kept) log::warn("bridge: {}", kept.error().message);
+    };
+    keep(endpoints.inUse, either);
+    keep(endpoints.ofLinux, machine);
+    keep(endpoints.ofWindows, windows);
+}
+
+void Bridge::enginesChanged()
+{
+    keepContexts(false);
+    publish();
+}
+
+void Bridge::useEngine(EngineName engine, Done done)
+{
+    auto use = [this, engine, done](Result<> started) {
+        if (!started) return done(tl::unexpected(started.error()));
+        m_engines->use(engine, done);
+    };
+    if (engine == EngineName::Linux) return m_lifecycle.start(use);
+    use({});
+}
+
+void Bridge::listenTcp(const std::optional<TcpSettings>& tcp)
+{
+    bool same = tcp && m_tcpSettings && m_tcp && toText(*tcp) == toText(*m_tcpSettings) &&
+                tcp->tls == m_tcpSettings->tls;
+    if (same) return;
+    m_tcp.reset();
+    m_tcpTrouble.clear();
+    m_tcpSettings = tcp;
+    if (!tcp) return;
+    auto listening =
+        TcpEndpoint::listen(m_loop, *tcp, m_options.home.tlsDir(),
+                            [this](StreamPtr client) { m_engines->serve(std::move(client)); });
+    if (listening)
+        m_tcp = *std::move(listening);
+    else
+        m_tcpTrouble = listening.error().message;
+}
+
+void Bridge::setTcp(const std::optional<TcpSettings>& tcp, Done done)
+{
+    auto before = m_tcpSettings;
+    listenTcp(tcp);
+    Result<> outcome;
+    if (tcp && !m_tcp) outcome = fail(Code::Unavailable, m_tcpTrouble);
+    if (outcome) outcome = saveTcp(m_options.home.settingsFile(), tcp);
+    if (!outcome) listenTcp(before);
+    publish();
+    m_loop.post([outcome = std::move(outcome), done = std::move(done)] { done(outcome); });
+}
+
+void Bridge::setWindowsEngine(const std::optional<WindowsEngine>& windows, Done done)
+{
+    auto set = m_engines->setWindows(windows);
+    m_loop.post([set = std::move(set), done = std::move(done)] { done(set); });
 }
 
 v1::ConfigureRequest Bridge::configuration() const
@@ -221,7 +294,7 @@ void Bridge::engineChanged()
 
 void Bridge::conditionChanged()
 {
-    if (m_lifecycle.condition() == v1::CONDITION_STOPPED) dropContext();
+    if (m_lifecycle.condition() == v1::CONDITION_STOPPED) keepContexts(false);
     offerEngine();
     publish();
 }
@@ -230,14 +303,14 @@ void Bridge::offerEngine()
 {
     auto condition = m_lifecycle.condition();
     if (condition == v1::CONDITION_RUNNING) {
-        m_endpoint->setEngine({.dialer = &m_machine->dialer()});
+        m_engines->machine().setAvailability({.dial = engineBehind(m_machine->dialer())});
         return;
     }
     bool comes = condition == v1::CONDITION_STARTING || condition == v1::CONDITION_TROUBLE;
     std::string reason = condition == v1::CONDITION_STOPPED
                              ? std::string("the engine is stopped; start it with: slipway start")
                              : m_lifecycle.reason();
-    m_endpoint->setEngine({.starting = comes, .reason = reason});
+    m_engines->machine().setAvailability({.starting = comes, .reason = reason});
 }
 
 }  // namespace slipway

@@ -17,9 +17,10 @@
 #include "shared/io/loop.h"
 #include "shared/paths/home.h"
 #include "shared/proto/bridge.pb.h"
-#include "wsl-bridge/engine/endpoint.h"
 #include "wsl-bridge/engine/engine_client.h"
+#include "wsl-bridge/engine/tcp_endpoint.h"
 #include "wsl-bridge/engine_session.h"
+#include "wsl-bridge/engines.h"
 #include "wsl-bridge/files/file_server.h"
 #include "wsl-bridge/lifecycle.h"
 #include "wsl-bridge/machine/machine.h"
@@ -42,7 +43,13 @@ public:
     ~Bridge();
 
     Lifecycle& lifecycle() { return m_lifecycle; }
+    Engines& engines() { return *m_engines; }
     void quit(bool stopEngine, Done done);  // As Lifecycle's, then the process may go.
+
+    // As Engines', but the machine is started first if its engine is to be used.
+    void useEngine(EngineName engine, Done done);
+    void setTcp(const std::optional<TcpSettings>& tcp, Done done);
+    void setWindowsEngine(const std::optional<WindowsEngine>& windows, Done done);
 
     // Calls `watch` with the state as measured now, and after every change, for as long as the
     // subscription lives.
@@ -64,10 +71,12 @@ private:
     void conditionChanged();
 
     void readSettings();
+    void listenTcp(const std::optional<TcpSettings>& tcp);
     void serveFiles();
     void openSession();
     void engineChanged();
-    void dropContext();
+    void enginesChanged();
+    void keepContexts(bool stopping);
     void offerEngine();
     v1::ConfigureRequest configuration() const;
 
@@ -78,19 +87,23 @@ private:
     void publish();
     v1::State state() const;
     void addEngine(v1::State& state) const;
+    void addEngines(v1::State& state) const;
+    void addTcp(v1::State& state) const;
     void addMachine(v1::State& state) const;
     void addFolders(v1::State& state) const;
     void addPorts(v1::State& state) const;
     void addProcesses(v1::State& state) const;
     void addWarnings(v1::State& state) const;
-    std::string endpointUrl() const;
 
     Loop& m_loop;
     Options m_options;
     std::unique_ptr<Machine> m_machine;
     Lifecycle m_lifecycle;
     std::unique_ptr<FileServer> m_files;  // In fuse mode.
-    std::unique_ptr<Endpoint> m_endpoint;
+    std::unique_ptr<Engines> m_engines;
+    std::unique_ptr<TcpEndpoint> m_tcp;
+    std::optional<TcpSettings> m_tcpSettings;  // That m_tcp has, or failed to have.
+    std::string m_tcpTrouble;
 
     // As read when the machine was started or taken over.
     Settings m_settings;

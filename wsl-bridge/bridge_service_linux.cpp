@@ -190,6 +190,39 @@ public:
         return carryOut([this](Bridge::Done done) { m_bridge.lifecycle().reset(std::move(done)); });
     }
 
+    grpc::ServerUnaryReactor* UseEngine(grpc::CallbackServerContext*,
+                                        const v1::UseEngineRequest* request,
+                                        v1::UseEngineResponse*) override
+    {
+        return carryOut([this, engine = engineNamed(request->name())](Bridge::Done done) {
+            if (!engine) return done(tl::unexpected(engine.error()));
+            m_bridge.useEngine(*engine, std::move(done));
+        });
+    }
+
+    grpc::ServerUnaryReactor* SetTcpEndpoint(grpc::CallbackServerContext*,
+                                             const v1::SetTcpEndpointRequest* request,
+                                             v1::SetTcpEndpointResponse*) override
+    {
+        std::optional<TcpSettings> tcp;
+        if (!request->address().empty())
+            tcp = {request->address(), static_cast<std::uint16_t>(request->port()), request->tls()};
+        return carryOut([this, tcp = std::move(tcp)](Bridge::Done done) {
+            m_bridge.setTcp(tcp, std::move(done));
+        });
+    }
+
+    grpc::ServerUnaryReactor* SetWindowsEngine(grpc::CallbackServerContext*,
+                                               const v1::SetWindowsEngineRequest* request,
+                                               v1::SetWindowsEngineResponse*) override
+    {
+        std::optional<WindowsEngine> windows;
+        if (!request->host().empty()) windows = {request->host(), request->tls_folder()};
+        return carryOut([this, windows = std::move(windows)](Bridge::Done done) {
+            m_bridge.setWindowsEngine(windows, std::move(done));
+        });
+    }
+
     grpc::ServerUnaryReactor* Quit(grpc::CallbackServerContext*, const v1::QuitRequest* request,
                                    v1::QuitResponse*) override
     {

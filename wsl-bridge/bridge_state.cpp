@@ -36,11 +36,6 @@ void addWarning(v1::State& state, std::string text, std::string remedy)
 
 }  // namespace
 
-std::string Bridge::endpointUrl() const
-{
-    return "unix://" + m_options.home.endpointSocket().string();
-}
-
 Bridge::Subscription Bridge::watch(Watch watch)
 {
     auto subscription = std::make_shared<Watch>(std::move(watch));
@@ -53,8 +48,9 @@ void Bridge::measure()
 {
     if (m_measuring) return;
     bool runs = m_lifecycle.condition() == v1::CONDITION_RUNNING && m_session && m_client;
-    m_measuring = runs ? 2 : 1;
+    m_measuring = runs ? 3 : 2;
     auto one = m_alive.wrap([this, round = ++m_round] { measured(round); });
+    m_engines->look(one);
     if (!runs) return m_loop.post(one);
     m_questions.push_back(
         m_client->ping([this, one](Result<std::chrono::microseconds> took) mutable {
@@ -80,7 +76,7 @@ void Bridge::measure()
         if (usage) m_usage = *std::move(usage);
         one();
     });
-    m_endpoint->containers().refresh();
+    m_engines->machine().containers().refresh();
 }
 
 void Bridge::measured(unsigned round)
@@ -117,9 +113,11 @@ v1::State Bridge::state() const
     state.set_since_unix_ms(unixMs(m_lifecycle.since()));
     state.set_version(std::string(version()));
     state.set_home(m_options.home.root.string());
-    state.mutable_endpoint()->set_url(endpointUrl());
+    state.mutable_endpoint()->set_url(m_options.home.endpointUrl());
     state.mutable_endpoint()->set_context(m_options.home.instanceName());
     addEngine(state);
+    addEngines(state);
+    addTcp(state);
     addMachine(state);
     addFolders(state);
     addPorts(state);
@@ -138,7 +136,62 @@ void Bridge::addEngine(v1::State& state) const
     engine->set_storage_driver(report.storage_driver());
     engine->set_ping_us(static_cast<std::uint32_t>(m_pingTook.count()));
     if (m_pingedAt != Clock::time_point{}) engine->set_pinged_unix_ms(unixMs(m_pingedAt));
-    engine->set_containers_running(static_cast<std::uint32_t>(m_endpoint->containers().running()));
+    engine->set_containers_running(
+        static_cast<std::uint32_t>(m_engines->machine().containers().running()));
+}
+
+void Bridge::addEngines(v1::State& state) const
+{
+    auto* own = state.add_engines();
+    own->set_name(std::string(name(EngineName::Linux)));
+    own->set_in_use(m_engines->inUse() == EngineName::Linux);
+    own->set_address("the machine's");
+    own->set_context(m_options.home.endpoints().ofLinux.context);
+    own->set_version(state.engine().version());
+    if (m_lifecycle.condition() != v1::CONDITION_RUNNING)
+        own->set_trouble(m_lifecycle.reason().empty() ? "stopped" : m_lifecycle.reason());
+    if (!m_engines->windows()) return;
+    auto* windows = state.add_engines();
+    windows->set_name(std::string(name(EngineName::Windows)));
+    windows->set_in_use(m_engines->inUse() == EngineName::Windows);
+    windows->set_address(m_engines->windows()->host);
+    windows->set_tls_folder(m_engines->windows()->tlsDir.string());
+    windows->set_context(m_options.home.endpoints().ofWindows.context);
+    windows->set_version(m_engines->reach().version.engine);
+    windows->set_trouble(m_engines->reach().trouble);
+    if (m_engines->windowsIsInTheOpen())
+        addWarning(state,
+                   fmt::format("the Windows engine at {} is reached in the open: whoever is on the "
+                               "way can read along and command it",
+                               windows->address()),
+                   "give its dockerd certificates, then: slipway engine add windows "
+                   "tcp://HOST:2376 --tls FOLDER");
+    if (!windows->in_use() || windows->trouble().empty()) return;
+    addWarning(state, "the Windows engine is in use and does not answer: " + windows->trouble(),
+               "mend that, or: slipway engine use linux");
+    if (state.condition() != v1::CONDITION_RUNNING) return;
+    state.set_condition(v1::CONDITION_DEGRADED);
+    state.set_reason("the Windows engine does not answer");
+}
+
+void Bridge::addTcp(v1::State& state) const
+{
+    if (!m_tcpSettings) return;
+    auto* endpoint = state.mutable_endpoint();
+    endpoint->set_tcp_url(toText(*m_tcpSettings));
+    endpoint->set_tcp_tls(m_tcpSettings->tls);
+    endpoint->set_tcp_trouble(m_tcpTrouble);
+    if (!m_tcpTrouble.empty())
+        addWarning(state,
+                   fmt::format("the endpoint does not listen on {}: {}", endpoint->tcp_url(),
+                               m_tcpTrouble),
+                   "free that port and slipway restart, or: slipway endpoint tcp --help");
+    else if (!m_tcpSettings->tls)
+        addWarning(state,
+                   fmt::format("{} has no TLS: every user and every program of this host can "
+                               "command the engine, and web pages that they open may try",
+                               endpoint->tcp_url()),
+                   "slipway endpoint tcp tls, or: slipway endpoint tcp off");
 }
 
 void Bridge::addMachine(v1::State& state) const
@@ -173,7 +226,7 @@ void Bridge::addFolders(v1::State& state) const
     files->set_other_mode(std::string(name(other)));
     if (other == FilesMode::Fuse)
         if (auto fuse = fuseCanBeHad(); !fuse) files->set_other_refusal(fuse.error().message);
-    for (const auto& [path, containers] : m_endpoint->containers().folders()) {
+    for (const auto& [path, containers] : m_engines->machine().containers().folders()) {
         auto* folder = files->add_folders();
         folder->set_host_path(path);
         for (const std::string& container : containers) folder->add_containers(container);

@@ -108,6 +108,33 @@ Result<> BridgeSession::reset()
     return resultOf("reset", m_stub->Reset(&call, {}, &response));
 }
 
+Result<> BridgeSession::setTcpEndpoint(const v1::SetTcpEndpointRequest& request)
+{
+    grpc::ClientContext call;
+    v1::SetTcpEndpointResponse response;
+    return resultOf("endpoint over TCP", m_stub->SetTcpEndpoint(&call, request, &response));
+}
+
+Result<> BridgeSession::useEngine(const std::string& name)
+{
+    Progress progress(*m_stub);
+    grpc::ClientContext call;
+    v1::UseEngineRequest request;
+    request.set_name(name);
+    v1::UseEngineResponse response;
+    return resultOf("use the " + name + " engine", m_stub->UseEngine(&call, request, &response));
+}
+
+Result<> BridgeSession::setWindowsEngine(const std::string& host, const std::string& tlsFolder)
+{
+    grpc::ClientContext call;
+    v1::SetWindowsEngineRequest request;
+    request.set_host(host);
+    request.set_tls_folder(tlsFolder);
+    v1::SetWindowsEngineResponse response;
+    return resultOf("set the Windows engine", m_stub->SetWindowsEngine(&call, request, &response));
+}
+
 Result<> BridgeSession::stop()
 {
     TRY(auto before, state());

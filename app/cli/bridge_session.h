@@ -31,6 +31,11 @@ public:
     Result<> startEngine();
     Result<> restartEngine();
     Result<> reset();
+    Result<> setTcpEndpoint(const v1::SetTcpEndpointRequest& request);
+    Result<> useEngine(const std::string& name);
+
+    // An empty host: there is no Windows engine any more.
+    Result<> setWindowsEngine(const std::string& host, const std::string& tlsFolder);
 
     // Stops the engine and the machine, ends the bridge, and returns once its process is gone. No
     // bridge is no error.

@@ -24,15 +24,23 @@ struct Options {
     bool asExport = false;
     bool yes = false;
     LogsOptions logs;
+    std::string engine;  // linux, windows
+    std::string host;
+    std::string tlsFolder;
+    TcpWanted tcp;
     Run run;
 };
 
+// A command of slipway, or of one of its commands.
 CLI::App* command(CLI::App& app, Options& options, const char* name, const char* purpose,
                   const char* footer, Run run)
 {
     auto* made = app.add_subcommand(name, purpose);
     made->footer(footer);
-    made->callback([&options, run = std::move(run)] { options.run = run; });
+    // A command of its own comes before it.
+    made->callback([&options, run = std::move(run)] {
+        if (!options.run) options.run = run;
+    });
     return made;
 }
 
@@ -60,6 +68,33 @@ void addEngineCommands(CLI::App& app, Options& options)
         "removed, 1 it failed or you said no.",
         [&options](const Home& home) { return uninstallCommand(home, options.yes); });
     uninstall->add_flag("-y,--yes", options.yes, "Do not ask.");
+}
+
+void addTcp(CLI::App& endpoint, Options& options)
+{
+    auto* tcp = command(
+        endpoint, options, "tcp", "Let the endpoint listen on TCP as well, or no more.",
+        "tls: only for clients that show a certificate of Slipway's; those are made for it, and\n"
+        "     slipway endpoint certificates FOLDER hands them out. plain: in the open, for every\n"
+        "     user and program of this host. off: as it is at first.\n"
+        "Exit codes: 0 done, 1 refused; then everything stays as it was.",
+        [&options](const Home& home) { return tcpEndpointCommand(home, options.tcp); });
+    tcp->add_option("how", options.tcp.how, "tls, plain or off.")
+        ->required()
+        ->check(CLI::IsMember({"tls", "plain", "off"}));
+    tcp->add_option("--address", options.tcp.address,
+                    "Of this host; 127.0.0.1 by default. Another one only with tls.")
+        ->check(CLI::ValidIPV4);
+    tcp->add_option("--port", options.tcp.port, "2376 with tls, 2375 without, by default.")
+        ->check(CLI::Range(1, 65535));
+    auto* certificates =
+        command(endpoint, options, "certificates", "Copy what a client shows into a folder.",
+                "It gets ca.pem, cert.pem and key.pem: whoever has them commands the engine.\n"
+                "Exit codes: 0 copied, 1 not.",
+                [&options](const Home& home) {
+                    return exportCertificatesCommand(home, options.tlsFolder);
+                });
+    certificates->add_option("folder", options.tlsFolder, "Made if it is not there.")->required();
 }
 
 void addStateCommands(CLI::App& app, Options& options)
@@ -92,6 +127,57 @@ void addStateCommands(CLI::App& app, Options& options)
                 "Exit codes: 0, also while the engine is stopped.",
                 [&options](const Home& home) { return endpointCommand(home, options.asExport); });
     endpoint->add_flag("--export", options.asExport, "Print the line that sets DOCKER_HOST.");
+    addTcp(*endpoint, options);
+}
+
+void addEngineChoice(CLI::App& app, Options& options)
+{
+    auto* engine =
+        app.add_subcommand("engine", "Which engine the endpoint leads to: Linux or Windows.");
+    engine->require_subcommand(1);
+    engine->footer(
+        "The machine's engine runs Linux containers. One elsewhere, which runs Windows containers, "
+        "can\n"
+        "be added. A switch moves nothing: what runs stays, what comes next goes to the other "
+        "engine.\n"
+        "Each of them also has a docker context of its own, which always leads to it.");
+    command(*engine, options, "list", "The engines, the one in use marked.",
+            "Exit codes: 0 listed, 1 the state could not be had.", listEnginesCommand);
+    command(*engine, options, "status", "The engine in use, and whether it answers.",
+            "Exit codes: 0 it answers, 3 it is stopped, 5 it should answer and does not,\n"
+            "            1 the state could not be had.",
+            engineStatusCommand);
+    auto* use = command(
+        *engine, options, "use", "Lead the endpoint to the other engine, once that answers.",
+        "Where it does not, everything stays as it is. A machine that is stopped is started.\n"
+        "Exit codes: 0 it is in use, 1 it is not.",
+        [&options](const Home& home) { return useEngineCommand(home, options.engine); });
+    use->add_option("engine", options.engine, "linux or windows.")
+        ->required()
+        ->check(CLI::IsMember({"linux", "windows"}));
+    auto* add =
+        command(*engine, options, "add", "Make a Windows engine known, or say anew where it is.",
+                "   slipway engine add windows tcp://10.0.0.5:2376 --tls ~/certs\n"
+                "ADDRESS is tcp://HOST:2376 (with TLS), tcp://HOST:2375 (in the open: anyone on "
+                "the way can\n"
+                "command it), HOST:PORT, or unix:///PATH. The engine's own port is for its dockerd "
+                "to open.\n"
+                "Exit codes: 0 added, 1 it was not.",
+                [&options](const Home& home) {
+                    return addWindowsEngineCommand(home, options.host, options.tlsFolder);
+                });
+    add->add_option("engine", options.engine, "windows.")
+        ->required()
+        ->check(CLI::IsMember({"windows"}));
+    add->add_option("address", options.host, "Where its Docker API is.")->required();
+    add->add_option("--tls", options.tlsFolder, "The folder with ca.pem, cert.pem and key.pem.")
+        ->check(CLI::ExistingDirectory);
+    auto* remove = command(*engine, options, "remove", "Forget the Windows engine.",
+                           "Exit codes: 0 forgotten, 1 it is in use, or that failed.",
+                           [](const Home& home) { return removeWindowsEngineCommand(home); });
+    remove->add_option("engine", options.engine, "windows.")
+        ->required()
+        ->check(CLI::IsMember({"windows"}));
 }
 
 void addLogs(CLI::App& app, Options& options)
@@ -161,6 +247,7 @@ int main(int argc, char** argv)
         "slipway COMMAND --help says more of each.");
     addEngineCommands(app, options);
     addStateCommands(app, options);
+    addEngineChoice(app, options);
     addLogs(app, options);
     addVersion(app, options);
     try {

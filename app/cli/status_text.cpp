@@ -97,6 +97,17 @@ std::string engineText(const v1::Engine& engine, const Reader& reader)
                reader, ping);
 }
 
+// Only where there is a choice.
+std::string enginesRow(const v1::State& state, const Reader& reader)
+{
+    std::string rows;
+    for (const auto& engine : state.engines())
+        if (state.engines_size() > 1)
+            rows += row(rows.empty() ? "Engines" : "", engineLine(engine), reader,
+                        engine.in_use() ? "in use" : "context " + engine.context());
+    return rows;
+}
+
 std::string endpointText(const v1::Endpoint& endpoint, const Reader& reader)
 {
     if (endpoint.url().empty()) return {};
@@ -104,7 +115,10 @@ std::string endpointText(const v1::Endpoint& endpoint, const Reader& reader)
     if (!endpoint.context().empty())
         context = fmt::format("context {} ({})", endpoint.context(),
                               endpoint.context_current() ? "current" : "not current");
-    return row("Endpoint", endpoint.url(), reader, context);
+    std::string rows = row("Endpoint", endpoint.url(), reader, context);
+    if (!endpoint.tcp_url().empty() && endpoint.tcp_trouble().empty())
+        rows += row("", endpoint.tcp_url(), reader, endpoint.tcp_tls() ? "TLS" : "no TLS");
+    return rows;
 }
 
 std::string machineText(const v1::Machine& machine, const Reader& reader)
@@ -313,6 +327,7 @@ std::string statusText(const v1::State& state, const Reader& reader)
     if (!stopped) {
         text += engineText(state.engine(), reader);
         text += endpointText(state.endpoint(), reader);
+        text += enginesRow(state, reader);
         text += machineText(state.machine(), reader);
         text += filesText(state.files(), reader);
         text += portRows(state, reader);
@@ -322,6 +337,33 @@ std::string statusText(const v1::State& state, const Reader& reader)
     text += warningsText(state, reader);
     if (stopped) text += "start it with: slipway start\n";
     return text;
+}
+
+std::string engineLine(const v1::KnownEngine& engine)
+{
+    std::string line = engine.name();
+    if (engine.trouble().empty() && !engine.version().empty())
+        line += ", Docker " + engine.version();
+    line += " at " + engine.address() + (engine.tls_folder().empty() ? "" : " with TLS");
+    return line + ifAny(": {}", engine.trouble());
+}
+
+std::string enginesText(const v1::State& state)
+{
+    std::string text;
+    for (const auto& engine : state.engines())
+        text += fmt::format("{} {}\n    always at the context {}\n", engine.in_use() ? '*' : ' ',
+                            engineLine(engine), engine.context());
+    if (state.engines_size() == 1)
+        text += "a Windows engine can be added: slipway engine add windows --help\n";
+    return text;
+}
+
+bool usesWindows(const v1::State& state)
+{
+    return std::any_of(state.engines().begin(), state.engines().end(), [](const auto& engine) {
+        return engine.in_use() && engine.name() == "windows";
+    });
 }
 
 std::string portsText(const v1::State& state, const Reader& reader)

@@ -32,6 +32,11 @@ struct Reader {
 // The whole of it, with a line feed at the end; a section only where there is something to say.
 std::string statusText(const v1::State& state, const Reader& reader);
 
+// "windows, Docker 25.0.3 at tcp://10.0.0.5:2376", or what is wrong with it.
+std::string engineLine(const v1::KnownEngine& engine);
+std::string enginesText(const v1::State& state);  // A line each, the one in use marked.
+bool usesWindows(const v1::State& state);
+
 std::string portsText(const v1::State& state, const Reader& reader);
 std::string sharesText(const v1::State& state, const Reader& reader);
 

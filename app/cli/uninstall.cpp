@@ -67,9 +67,10 @@ Result<> endDesktop(const Home& home)
 // Only what is Slipway's: SLIPWAY_HOME may be a folder that holds a person's own files too.
 Result<> removeHome(const Home& home)
 {
-    std::vector<fs::path> all{home.endpointSocket(), home.runDir(),       home.logDir(),
-                              home.machineDir(),     home.endpointDir(),  home.filesDir(),
-                              home.dockerCliDir(),   home.settingsFile(), home.daemonJson()};
+    std::vector<fs::path> all{home.endpointSocket(), home.linuxSocket(),  home.windowsSocket(),
+                              home.runDir(),         home.logDir(),       home.machineDir(),
+                              home.endpointDir(),    home.filesDir(),     home.dockerCliDir(),
+                              home.tlsDir(),         home.settingsFile(), home.daemonJson()};
     std::error_code unreadable;
     for (const fs::path& file : {home.settingsFile(), home.daemonJson()})
         for (const auto& entry : fs::directory_iterator(home.root, unreadable))
@@ -94,8 +95,8 @@ Result<int> uninstallCommand(const Home& home, bool yes)
     auto autostart = autostartFile(home, user);
     fmt::print(
         "This stops Slipway and removes:\n"
-        "   {}: its settings, logs, and the machine with all images, containers and volumes\n"
-        "   the docker context \"{}\"\n",
+        "   {0}: its settings, logs, and the machine with all images, containers and volumes\n"
+        "   the docker contexts \"{1}\", \"{1}-linux\" and \"{1}-windows\"\n",
         home.root.string(), home.instanceName());
     if (fs::exists(autostart)) fmt::print("   {}: the start at login\n", autostart.string());
     if (!yes) {
@@ -105,10 +106,15 @@ Result<int> uninstallCommand(const Home& home, bool yes)
             return 1;
         }
     }
-    bool wasCurrent = currentContext(user) == home.instanceName();
+    const std::string current = currentContext(user);
+    const auto [inUse, ofLinux, ofWindows] = home.endpoints();
+    bool wasCurrent = false;
     TRY_VOID(removeMachine(home));
     TRY_VOID(endDesktop(home));
-    TRY_VOID(removeContext(user, home.instanceName(), home.endpointUrl()));
+    for (const Home::NamedEndpoint& endpoint : {inUse, ofLinux, ofWindows}) {
+        TRY_VOID(removeContext(user, endpoint.context, endpoint.url()));
+        wasCurrent |= current == endpoint.context;
+    }
     std::error_code failed;
     fs::remove(autostart, failed);
     if (failed) return failErrno(fmt::format("remove {}", autostart.string()), failed.value());
@@ -116,8 +122,7 @@ Result<int> uninstallCommand(const Home& home, bool yes)
     fmt::print("removed; left: the programs in {}, and the packages that quickstart installed\n",
                programDir().string());
     if (wasCurrent)
-        fmt::print("\"{}\" was your current docker context: docker context use default\n",
-                   home.instanceName());
+        fmt::print("\"{}\" was your current docker context: docker context use default\n", current);
     return 0;
 }
 

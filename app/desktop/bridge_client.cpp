@@ -136,6 +136,14 @@ void BridgeClient::restartEngine(Done done)
         &v1::Bridge::StubInterface::async_interface::RestartEngine, {}, std::move(done));
 }
 
+void BridgeClient::useEngine(const QString& name, Done done)
+{
+    v1::UseEngineRequest request;
+    request.set_name(name.toStdString());
+    call<v1::UseEngineRequest, v1::UseEngineResponse>(
+        &v1::Bridge::StubInterface::async_interface::UseEngine, request, std::move(done));
+}
+
 void BridgeClient::quit(Done done)
 {
     v1::QuitRequest request;

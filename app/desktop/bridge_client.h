@@ -37,7 +37,8 @@ public:
     void startEngine(Done done);
     void stopEngine(Done done);
     void restartEngine(Done done);
-    void quit(Done done);  // Ends engine, machine and bridge.
+    void useEngine(const QString& name, Done done);  // linux, windows
+    void quit(Done done);                            // Ends engine, machine and bridge.
 
     void watchNow();  // A bridge has just been launched: no need to wait any longer.
 

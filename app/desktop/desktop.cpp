@@ -29,6 +29,13 @@ Desktop::Desktop(const Home& home) : m_home(home), m_client(home)
     connect(&m_tray, &Tray::stopChosen, this, [this] { act("stop", &BridgeClient::stopEngine); });
     connect(&m_tray, &Tray::restartChosen, this,
             [this] { act("restart", &BridgeClient::restartEngine); });
+    connect(&m_tray, &Tray::engineChosen, this, [this](const QString& name) {
+        m_client.useEngine(name, [this, name](Result<> used) {
+            if (!used)
+                problem("could not switch to " + name +
+                        " containers: " + QString::fromStdString(used.error().message));
+        });
+    });
     connect(&m_tray, &Tray::quitChosen, qApp, &QCoreApplication::quit);
     connect(&m_tray, &Tray::stopAndQuitChosen, this, [this] { act("stop", &BridgeClient::quit); });
     m_lookAgain.setTimerType(Qt::PreciseTimer);  // A coarse one may come before the time is up.

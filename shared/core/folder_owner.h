@@ -7,7 +7,8 @@
 
 namespace slipway {
 
-// Gives `path`, itself if it is a link, to the owner and the group of the folder it lies in. So
+// Gives `path`, itself if it is a link, to the owner and the group of the folder it lies in, unless
+// it is that owner's already. So
 // what Slipway writes into a person's home under sudo, from whichever process and namespace, is
 // theirs. Does nothing for an ordinary user, whose files are their own.
 Result<> giveToFolderOwner(const std::filesystem::path& path);

@@ -16,7 +16,7 @@ Result<> giveToFolderOwner(const std::filesystem::path& path)
     struct stat file {};
     bool seen =
         ::stat(path.parent_path().c_str(), &folder) == 0 && ::lstat(path.c_str(), &file) == 0;
-    if (seen && file.st_uid == folder.st_uid && file.st_gid == folder.st_gid) return {};
+    if (seen && file.st_uid == folder.st_uid) return {};
     if (seen && ::lchown(path.c_str(), folder.st_uid, folder.st_gid) == 0) return {};
     return failErrno(fmt::format("give {} to its folder's owner", path.string()), errno);
 }

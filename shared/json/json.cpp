@@ -1,11 +1,54 @@
 #include "shared/json/json.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <boost/json/src.hpp>  // Boost.JSON itself, built here and nowhere else.
 #include <fmt/format.h>
 
 namespace slipway {
+namespace {
+
+void print(std::string& text, const boost::json::value& value, std::size_t depth);
+
+// `each` prints one member.
+template <class Members, class Each>
+void printMembers(std::string& text, std::string_view brackets, const Members& members,
+                  std::size_t depth, Each each)
+{
+    text += brackets.front();
+    const std::string indent = "\n" + std::string(2 * (depth + 1), ' ');
+    bool first = true;
+    for (const auto& member : members) {
+        if (!std::exchange(first, false)) text += ',';
+        text += indent;
+        each(member);
+    }
+    if (!first) text += indent.substr(0, indent.size() - 2);
+    text += brackets.back();
+}
+
+void print(std::string& text, const boost::json::value& value, std::size_t depth)
+{
+    if (const auto* object = value.if_object())
+        return printMembers(text, "{}", *object, depth, [&](const auto& member) {
+            text += boost::json::serialize(boost::json::string(member.key())) + ": ";
+            print(text, member.value(), depth + 1);
+        });
+    if (const auto* array = value.if_array())
+        return printMembers(text, "[]", *array, depth,
+                            [&](const auto& element) { print(text, element, depth + 1); });
+    text += boost::json::serialize(value);
+}
+
+}  // namespace
+
+std::string toPrettyText(const boost::json::value& value)
+{
+    std::string text;
+    print(text, value, 0);
+    return text + "\n";
+}
 
 Result<boost::json::value> parseJson(std::string_view text, std::string_view what)
 {

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 #include <openssl/sha.h>
 
+#include "shared/core/replace_file.h"
 #include "shared/json/json.h"
 #include "shared/paths/file_access_as.h"
 
@@ -64,21 +65,6 @@ tl::unexpected<Error> failOn(const fs::path& path, const std::error_code& failed
     return failErrno(fmt::format("write docker context {}", path.string()), failed.value());
 }
 
-// A docker command that reads it meanwhile sees the old file or the new one, never half of one.
-Result<> replace(const fs::path& file, std::string_view content)
-{
-    fs::path fresh = file;
-    fresh += ".new";
-    std::ofstream out(fresh, std::ios::binary | std::ios::trunc);
-    out << content;
-    out.close();
-    if (!out) return failErrno(fmt::format("write docker context {}", fresh.string()), errno);
-    std::error_code failed;
-    fs::rename(fresh, file, failed);
-    if (failed) return failOn(file, failed);
-    return {};
-}
-
 // The folders above the contexts, which makeContext() has made if docker had not. One that
 // DOCKER_CONFIG names is whoever's set it.
 void removeEmptyFolders(const User& user, const fs::path& meta)
@@ -116,7 +102,7 @@ Result<> makeContext(const User& user, std::string_view name, std::string_view e
     std::error_code failed;
     fs::create_directories(file.parent_path(), failed);
     if (failed) return failOn(file.parent_path(), failed);
-    return replace(file, metaJson(name, endpoint));
+    return replaceFile(file, metaJson(name, endpoint));
 }
 
 Result<> removeContext(const User& user, std::string_view name, std::string_view endpoint)

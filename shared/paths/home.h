@@ -26,6 +26,27 @@ struct Home {
     std::filesystem::path daemonJson() const { return root / "daemon.json"; }
     std::filesystem::path endpointSocket() const { return root / "docker.sock"; }
     std::string endpointUrl() const { return "unix://" + endpointSocket().string(); }
+    // Those that lead to one engine for good, whichever is in use.
+    std::filesystem::path linuxSocket() const { return root / "docker-linux.sock"; }
+    std::filesystem::path windowsSocket() const { return root / "docker-windows.sock"; }
+    // All of them, each with the docker context that names it.
+    struct NamedEndpoint {
+        std::string context;
+        std::filesystem::path socket;
+        std::string url() const { return "unix://" + socket.string(); }
+    };
+    struct Endpoints {
+        NamedEndpoint inUse;
+        NamedEndpoint ofLinux;  // Compilers take the plain word for a macro.
+        NamedEndpoint ofWindows;
+    };
+    Endpoints endpoints() const
+    {
+        std::string name = instanceName();
+        return {{name, endpointSocket()},
+                {name + "-linux", linuxSocket()},
+                {name + "-windows", windowsSocket()}};
+    }
     std::filesystem::path runDir() const { return root / "run"; }
     std::filesystem::path bridgeSocket() const { return runDir() / "bridge.sock"; }
     std::filesystem::path bridgeLock() const { return runDir() / "bridge.lock"; }
@@ -40,6 +61,7 @@ struct Home {
     }                                                                    // The endpoint's records.
     std::filesystem::path filesDir() const { return root / "files"; }    // The file server's.
     std::filesystem::path dockerCliDir() const { return root / "cli"; }  // The wrapper of docker's.
+    std::filesystem::path tlsDir() const { return root / "tls"; }  // Of the endpoint over TCP.
     std::filesystem::path logDir() const { return root / "logs"; }
     std::filesystem::path machineDir() const { return root / "machine"; }
 

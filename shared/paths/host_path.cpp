@@ -22,7 +22,7 @@ std::string tidy(std::string_view path)
 
 }  // namespace
 
-PathOwner ownerOf(std::string_view path, const std::filesystem::path& endpointSocket)
+PathOwner ownerOf(std::string_view path, const std::vector<std::filesystem::path>& endpointSockets)
 {
     // Monitoring stacks and Docker-in-Docker mount these and mean the engine's machine.
     static constexpr std::array<std::string_view, 7> kMachines = {
@@ -30,8 +30,11 @@ PathOwner ownerOf(std::string_view path, const std::filesystem::path& endpointSo
     static constexpr std::array<std::string_view, 2> kPersons = {"/run/user", "/var/run/user"};
 
     std::string plain = tidy(path);
+    auto isIt = [&](const std::filesystem::path& socket) {
+        return plain == tidy(socket.generic_string());
+    };
     if (plain == "/var/run/docker.sock" || plain == "/run/docker.sock" ||
-        plain == tidy(endpointSocket.generic_string()))
+        std::any_of(endpointSockets.begin(), endpointSockets.end(), isIt))
         return PathOwner::DockerSocket;
     if (plain == "/") return PathOwner::Machine;
     auto holds = [&](std::string_view folder) { return isAtOrBelow(plain, folder); };

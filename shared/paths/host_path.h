@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace slipway {
 
@@ -24,7 +25,7 @@ enum class PathOwner {
 };
 
 // Whose an absolute path is, by its spelling alone; no file is looked at.
-PathOwner ownerOf(std::string_view path, const std::filesystem::path& endpointSocket);
+PathOwner ownerOf(std::string_view path, const std::vector<std::filesystem::path>& endpointSockets);
 
 // `canonical` has no symlinks: one would be resolved against the machine's root.
 std::string toMachinePath(const std::filesystem::path& canonical);

@@ -107,6 +107,31 @@ grpc::Status FakeBridge::RestartEngine(grpc::ServerContext*, const v1::RestartEn
     return note("RestartEngine", v1::CONDITION_RUNNING);
 }
 
+grpc::Status FakeBridge::UseEngine(grpc::ServerContext*, const v1::UseEngineRequest* request,
+                                   v1::UseEngineResponse*)
+{
+    {
+        std::lock_guard lock(m_mutex);
+        for (auto& engine : *m_state.mutable_engines())
+            if (m_answer.ok()) engine.set_in_use(engine.name() == request->name());
+    }
+    return note("UseEngine " + request->name(), v1::CONDITION_RUNNING);
+}
+
+grpc::Status FakeBridge::SetWindowsEngine(grpc::ServerContext*,
+                                          const v1::SetWindowsEngineRequest* request,
+                                          v1::SetWindowsEngineResponse*)
+{
+    return note("SetWindowsEngine " + request->host(), v1::CONDITION_RUNNING);
+}
+
+grpc::Status FakeBridge::SetTcpEndpoint(grpc::ServerContext*,
+                                        const v1::SetTcpEndpointRequest* request,
+                                        v1::SetTcpEndpointResponse*)
+{
+    return note("SetTcpEndpoint " + request->address(), v1::CONDITION_RUNNING);
+}
+
 grpc::Status FakeBridge::Reset(grpc::ServerContext*, const v1::ResetRequest*, v1::ResetResponse*)
 {
     return note("Reset", v1::CONDITION_STOPPED);

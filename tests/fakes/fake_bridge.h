@@ -34,6 +34,13 @@ public:
                             v1::StopEngineResponse*) override;
     grpc::Status RestartEngine(grpc::ServerContext*, const v1::RestartEngineRequest*,
                                v1::RestartEngineResponse*) override;
+    // The state's engine of that name is in use then.
+    grpc::Status UseEngine(grpc::ServerContext*, const v1::UseEngineRequest*,
+                           v1::UseEngineResponse*) override;
+    grpc::Status SetWindowsEngine(grpc::ServerContext*, const v1::SetWindowsEngineRequest*,
+                                  v1::SetWindowsEngineResponse*) override;
+    grpc::Status SetTcpEndpoint(grpc::ServerContext*, const v1::SetTcpEndpointRequest*,
+                                v1::SetTcpEndpointResponse*) override;
     grpc::Status Reset(grpc::ServerContext*, const v1::ResetRequest*, v1::ResetResponse*) override;
     grpc::Status Quit(grpc::ServerContext*, const v1::QuitRequest*, v1::QuitResponse*) override;
 

@@ -184,15 +184,16 @@ std::string smuggled(std::string_view sent)
     static QTemporaryDir dir;
     Loop loop;
     WireDialer dialer(loop);
-    ProxyContext context{loop, {}, Records(dir.filePath("records").toStdString()), {}, {}, {},
-                         {},   {}};
-    context.options.user = {65534, 65534, "nobody", "/"};  // Creates no folder that counts.
-    context.options.endpointSocket = "/none/docker.sock";
-    context.engine.dialer = &dialer;
+    auto engine = std::make_shared<ProxyContext>(
+        loop, ProxyOptions{.user = {65534, 65534, "nobody", "/"},  // Creates no folder that counts.
+                           .endpointSockets = {"/none/docker.sock"},
+                           .recordsDir = dir.filePath("records").toStdString()});
+    engine->engine.set({.dial = engineBehind(dialer)});
     WirePair pair = wirePair();
     Wire client(std::move(pair.test));
     bool ended = false;
-    HttpProxy proxy(context, *adoptSocket(loop, std::move(pair.program)), [&] { ended = true; });
+    HttpProxy proxy([&] { return engine; }, *adoptSocket(loop, std::move(pair.program)),
+                    [&] { ended = true; });
     proxy.start();
     if (!client.send(sent)) return {};  // Longer than a socket's buffer.
     client.closeWrite();

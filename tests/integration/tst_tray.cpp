@@ -76,6 +76,7 @@ private:
         auto menu = m_host->menu();
         return menu.isEmpty() ? QString() : menu.first().label;
     }
+    bool shown(const QString& label) const { return m_host->entry(label).has_value(); }
     bool enabled(const QString& label) const
     {
         auto entry = m_host->entry(label);
@@ -158,6 +159,33 @@ private slots:
         m_host->click("Stop");
         QTRY_COMPARE(m_bridge->calls(),
                      (std::vector<std::string>{"StartEngine", "RestartEngine", "StopEngine"}));
+    }
+
+    void switchesBetweenTheEngines()
+    {
+        startBridge();
+        v1::State state = stateOf(v1::CONDITION_RUNNING);
+        for (const char* name : {"linux", "windows"}) {
+            m_bridge->setState(state);
+            if (!m_desktop) m_desktop = startDesktop();
+            QTRY_VERIFY(status().startsWith("Running"));
+            QVERIFY(!shown("Switch to Windows containers"));
+            auto* engine = state.add_engines();
+            engine->set_name(name);
+            engine->set_in_use(state.engines_size() == 1);
+        }
+        m_bridge->setState(state);
+        QTRY_VERIFY(shown("Switch to Windows containers"));
+        m_host->click("Switch to Windows containers");
+        QTRY_COMPARE(status(), QString("Running: Windows containers, Docker 26.1.5, 2 containers"));
+        QVERIFY(!shown("Switch to Windows containers"));
+        m_bridge->failCallsWith(
+            {grpc::StatusCode::UNAVAILABLE, "the linux engine does not answer"});
+        m_host->click("Switch to Linux containers");
+        QTRY_VERIFY(contentOf(m_err).find("could not switch to linux containers: the linux engine "
+                                          "does not answer") != std::string::npos);
+        QCOMPARE(m_bridge->calls(),
+                 (std::vector<std::string>{"UseEngine windows", "UseEngine linux"}));
     }
 
     void aFailureIsSaid()

@@ -3,7 +3,7 @@
 #include <QtTest>
 #include <fmt/format.h>
 
-#include "shared/process/child.h"
+#include "tests/support/other_engine.h"
 #include "tests/support/own_host.h"
 
 using namespace slipway;
@@ -17,52 +17,6 @@ bool has(const std::string& text, const std::string& part)
 {
     return text.find(part) != std::string::npos;
 }
-
-// A dockerd on the socket that it has by default, with networks and rules on the host. Its own root
-// is the machine's, from which it lives apart.
-class OtherEngine {
-public:
-    OtherEngine()
-    {
-        Command command;
-        command.program = "unshare";
-        command.args = {
-            "--mount",
-            "--pid",
-            "--fork",
-            "--kill-child",
-            "bash",
-            "-ec",
-            "mkdir -p /run/theirs; cd /run/theirs; mkdir upper work root data\n"
-            "mount -t overlay -o lowerdir=$SLIPWAY_ROOTFS,upperdir=upper,workdir=work theirs root\n"
-            "cd root; mkdir -p var/lib/docker; mount -t proc proc proc\n"
-            "for d in sys dev run; do mount --rbind /$d $d; done\n"
-            "mount --bind /run/theirs/data var/lib/docker\n"
-            "pivot_root . mnt; umount --lazy /mnt\n"
-            "exec dockerd --cgroup-parent /slipway-test-theirs"};
-        command.out = fs::path("/run/theirs.log");
-        command.err = fs::path("/run/theirs.log");
-        if (auto started = Child::start(command)) m_process.emplace(*std::move(started));
-    }
-    ~OtherEngine()
-    {
-        if (!m_process) return;
-        m_process->kill();  // unshare ignores what is milder, and takes all of it along.
-        m_process->wait();
-        // What ran in its groups takes a moment to be gone.
-        eventually([] {
-            return bash(
-                       "find /sys/fs/cgroup -depth -type d -path '*/slipway-test-theirs*' -exec "
-                       "rmdir {} +")
-                       .exitCode == 0;
-        });
-    }
-
-    std::string log() const { return bash("cat /run/theirs.log").out; }
-
-private:
-    std::optional<Child> m_process;
-};
 
 }  // namespace
 
@@ -194,7 +148,7 @@ private slots:
         QVERIFY(!httpGet("127.0.0.1", ports[0]));
         QVERIFY(serves(ports[1], names[1]));
         QVERIFY(other.status(0));
-        QCOMPARE(contexts(), "default\n" + names[1] + "\n");
+        QCOMPARE(contexts(), "default\n" + names[1] + "\n" + names[1] + "-linux\n");
         QCOMPARE(other.slipway({"stop"}).exitCode, 0);
     }
 };

@@ -1,8 +1,11 @@
 #include "wsl-bridge/engine/api_edits.h"
 
+#include <fmt/format.h>
+
 #include "shared/core/log.h"
 #include "wsl-bridge/engine/answer_paths.h"
 #include "wsl-bridge/engine/json_text.h"
+#include "wsl-bridge/engine/other_platform.h"
 #include "wsl-bridge/engine/port_conflict.h"
 #include "wsl-bridge/engine/request_paths.h"
 
@@ -17,7 +20,7 @@ ApiEdits::ApiEdits(ProxyContext& context, const http::RequestHead& head)
 
 bool ApiEdits::holdsRequest() const
 {
-    return namesBinds(m_call);
+    return m_context.options.mapsPaths && namesBinds(m_call);
 }
 
 void ApiEdits::prepare(std::string body, Prepared prepared)
@@ -25,8 +28,8 @@ void ApiEdits::prepare(std::string body, Prepared prepared)
     m_prepared = std::move(prepared);
     m_body = std::move(body);
     const ProxyOptions& options = m_context.options;
-    if (namesBinds(m_call)) {
-        auto request = editRequest(m_call, m_body, options.endpointSocket,
+    if (holdsRequest()) {
+        auto request = editRequest(m_call, m_body, options.endpointSockets,
                                    [&](const std::string& spelled, Missing missing) {
                                        return findHostFolder(spelled, missing, options.user);
                                    });
@@ -64,8 +67,8 @@ void ApiEdits::grantNext(std::size_t index)
 void ApiEdits::granted()
 {
     bool asks = m_call == ApiCall::ServiceUpdate && !m_binds.empty() && isPlainName(m_named);
-    if (!asks || !m_context.engine.dialer) return m_prepared(std::move(m_body));
-    m_question = EngineClient(m_context.loop, *m_context.engine.dialer)
+    if (!asks || !m_context.engine.now().dial) return m_prepared(std::move(m_body));
+    m_question = EngineClient(m_context.loop, m_context.engine.now().dial)
                      .get("/services/" + m_named, [this](Result<std::string> service) {
                          auto json = service ? JsonText::scan(*service) : std::nullopt;
                          if (json) m_serviceId = json->stringIn(json->root(), "ID");
@@ -78,7 +81,8 @@ bool ApiEdits::holdsAnswer(const http::ResponseHead& answer) const
     if (answer.find("Content-Encoding")) return false;
     auto type = answer.find("Content-Type");
     if (!type || !type->starts_with("application/json")) return false;
-    return answer.status >= 400 || namesBinds(m_call) || showsBinds(m_call);
+    if (answer.status >= 400) return true;
+    return m_context.options.mapsPaths && (namesBinds(m_call) || showsBinds(m_call));
 }
 
 std::string ApiEdits::editAnswer(const http::ResponseHead& answer, std::string body)
@@ -92,7 +96,10 @@ std::string ApiEdits::editAnswer(const http::ResponseHead& answer, std::string b
 
 std::string ApiEdits::shownMessage(const std::string& message) const
 {
-    std::string shown = m_context.records.shownIn(message, m_binds);
+    bool mapped = m_context.options.mapsPaths;
+    std::string shown = mapped ? m_context.records.shownIn(message, m_binds) : message;
+    if (m_context.hint && isAboutOtherPlatform(shown, m_context.options.platform))
+        shown += fmt::format(" ({})", m_context.hint());
     if (!m_context.containerOnPort) return shown;
     return withPortHolder(std::move(shown), m_context.containerOnPort);
 }

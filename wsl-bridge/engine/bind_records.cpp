@@ -9,6 +9,7 @@
 
 #include "shared/core/folder_owner.h"
 #include "shared/core/log.h"
+#include "shared/core/replace_file.h"
 #include "shared/json/json.h"
 #include "wsl-bridge/engine/bind_spec.h"
 
@@ -38,23 +39,12 @@ Result<std::vector<BindRecord>> readFile(const fs::path& file)
     return binds;
 }
 
-Result<> replaceFile(const fs::path& file, const std::vector<BindRecord>& binds)
+std::string toJson(const std::vector<BindRecord>& binds)
 {
     boost::json::array json;
     for (const BindRecord& bind : binds)
         json.push_back(boost::json::array{bind.destination, bind.machine, bind.spelled});
-    fs::path fresh = file.parent_path() / (file.filename().string() + ".new");
-    std::ofstream out(fresh, std::ios::binary | std::ios::trunc);
-    out << boost::json::serialize(json);
-    out.close();
-    if (!out) return fail(Code::Unavailable, fmt::format("write {}", fresh.string()));
-    TRY_VOID(giveToFolderOwner(fresh));
-    std::error_code failed;
-    fs::rename(fresh, file, failed);
-    if (failed)
-        return fail(Code::Unavailable,
-                    fmt::format("write {}: {}", file.string(), failed.message()));
-    return {};
+    return boost::json::serialize(json);
 }
 
 bool same(const BindRecord& a, const BindRecord& b)
@@ -123,7 +113,7 @@ Result<> BindRecords::put(const std::string& id, const std::vector<BindRecord>& 
         return fail(Code::Unavailable,
                     fmt::format("mkdir {}: {}", m_dir.string(), failed.message()));
     TRY_VOID(giveToFolderOwner(m_dir));
-    return replaceFile(fileOf(id), entry.binds);
+    return replaceFile(fileOf(id), toJson(entry.binds));
 }
 
 std::optional<std::string> BindRecords::spelled(const std::string& id,

@@ -76,10 +76,10 @@ Result<std::vector<ContainerSeen>> parseContainers(std::string_view listed, cons
 
 Containers::Containers(Loop& loop, Records& records) : m_loop(loop), m_records(records) {}
 
-void Containers::setDialer(Dialer* dialer)
+void Containers::setEngine(DialEngine dial)
 {
-    if (m_dialer == dialer) return;
-    m_dialer = dialer;
+    if (!m_dial && !dial) return;
+    m_dial = std::move(dial);
     m_question.reset();
     refresh();
 }
@@ -97,14 +97,14 @@ void Containers::ask()
     m_again = false;
     std::move(m_waitingNext.begin(), m_waitingNext.end(), std::back_inserter(m_waiting));
     m_waitingNext.clear();
-    if (!m_dialer) {
+    if (!m_dial) {
         m_loop.post(m_alive.wrap([this] {
-            if (!m_dialer) answered(std::string("[]"));
+            if (!m_dial) answered(std::string("[]"));
         }));
         return;
     }
     m_moment = m_records.containers.now();
-    m_question = EngineClient(m_loop, *m_dialer)
+    m_question = EngineClient(m_loop, m_dial)
                      .get("/containers/json?all=1",
                           [this](Result<std::string> answer) { answered(std::move(answer)); });
 }

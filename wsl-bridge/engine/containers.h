@@ -32,7 +32,7 @@ class Containers {
 public:
     Containers(Loop& loop, Records& records);
 
-    void setDialer(Dialer* dialer);  // Null: there is no engine, and so no container.
+    void setEngine(DialEngine dial);  // Empty: there is no engine, and so no container.
 
     // Asks the engine; a call while a question is under way asks once more after it, so that what
     // happened before the call is seen. `changed` is called after an answer that differs.
@@ -62,7 +62,7 @@ private:
 
     Loop& m_loop;
     Records& m_records;
-    Dialer* m_dialer = nullptr;
+    DialEngine m_dial;
     EngineQuestionPtr m_question;
     std::uint64_t m_moment = 0;  // Of the question, as m_records counts.
     bool m_again = false;

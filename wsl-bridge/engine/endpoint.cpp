@@ -1,120 +1,32 @@
 #include "wsl-bridge/engine/endpoint.h"
 
-#include <initializer_list>
-#include <set>
-
-#include "shared/core/log.h"
-#include "wsl-bridge/engine/json_text.h"
-
 namespace slipway {
 namespace {
 
 constexpr int kOwnerOnly = 0600;
 
-// Whether /info says that the engine is in no swarm.
-bool outOfSwarm(const std::string& info)
-{
-    auto json = JsonText::scan(info);
-    auto swarm = json ? json->member(json->root(), "Swarm") : std::nullopt;
-    auto state = swarm ? json->member(*swarm, "LocalNodeState") : std::nullopt;
-    return state && json->string(*state) == "inactive";
-}
-
-// What `records` keeps of things that a list, asked for at `moment`, does not have is forgotten.
-void keepListed(BindRecords& records, std::uint64_t moment, const std::string& answer,
-                std::initializer_list<std::string_view> list, std::string_view id)
-{
-    auto json = JsonText::scan(answer);
-    if (!json) return;
-    std::set<std::string> ids;
-    for (JsonSpan array : json->reach(json->root(), list))
-        for (JsonSpan thing : json->elements(array)) ids.insert(json->stringIn(thing, id));
-    records.keepOnly(ids, moment);
-}
-
 }  // namespace
 
-Endpoint::Endpoint(Loop& loop, ProxyOptions options)
-    : m_loop(loop),
-      m_context{loop, options, Records(options.recordsDir), {}, {}, {}, {}, {}},
-      m_containers(loop, m_context.records)
-{
-    m_context.engine.reason = "stopped";
-    m_context.containersChanged = [this] { m_containers.refresh(); };
-    m_context.containerOnPort = [this](std::uint16_t port) {
-        return m_containers.nameOnPort(port);
-    };
-    m_context.bindsRemoved = [this] { forgetRemoved(); };
-    m_context.swarmChanged = [this] { restoreAfterSwarm(); };
-}
+Endpoint::Endpoint(ChooseEngine choose) : m_choose(std::move(choose)) {}
 
 Endpoint::~Endpoint() = default;
 
-Result<std::unique_ptr<Endpoint>> Endpoint::listen(Loop& loop, ProxyOptions options)
+Result<std::unique_ptr<Endpoint>> Endpoint::listen(Loop& loop, const std::filesystem::path& socket,
+                                                   ChooseEngine choose)
 {
-    auto endpoint = std::unique_ptr<Endpoint>(new Endpoint(loop, options));
+    auto endpoint = std::unique_ptr<Endpoint>(new Endpoint(std::move(choose)));
     TRY(endpoint->m_listener,
-        listenUnix(loop, options.endpointSocket, kOwnerOnly,
+        listenUnix(loop, socket, kOwnerOnly,
                    [self = endpoint.get()](StreamPtr client) { self->serve(std::move(client)); }));
     return endpoint;
-}
-
-void Endpoint::setEngine(EngineAvailability engine)
-{
-    m_context.engine = std::move(engine);
-    m_containers.setDialer(m_context.engine.dialer);
-    forgetRemoved();
-    for (auto& proxy : m_proxies) proxy->engineChanged();
-}
-
-void Endpoint::forgetContainers()
-{
-    m_context.records.forgetAll();
 }
 
 void Endpoint::serve(StreamPtr client)
 {
     auto place = m_proxies.emplace(m_proxies.end());
-    *place = std::make_unique<HttpProxy>(m_context, std::move(client),
+    *place = std::make_unique<HttpProxy>(m_choose, std::move(client),
                                          [this, place] { m_proxies.erase(place); });
     (*place)->start();
-}
-
-void Endpoint::restoreAfterSwarm()
-{
-    if (!m_context.engine.dialer) return;
-    m_swarmQuestion =
-        EngineClient(m_loop, *m_context.engine.dialer)
-            .get("/info", [this](Result<std::string> info) {
-                if (!info) return log::warn("endpoint: {}", info.error().message);
-                if (!outOfSwarm(*info)) return;
-                m_context.records.services.keepOnly({}, m_context.records.services.now());
-                if (!m_context.options.setLiveRestore) return;
-                m_context.options.setLiveRestore(true, [](Result<> set) {
-                    if (!set)
-                        log::warn("endpoint: live-restore after a swarm: {}", set.error().message);
-                });
-            });
-}
-
-// Containers are looked after by their own list.
-void Endpoint::forgetRemoved()
-{
-    m_volumesQuestion.reset();
-    m_servicesQuestion.reset();
-    if (!m_context.engine.dialer) return;
-    EngineClient client(m_loop, *m_context.engine.dialer);
-    auto& [containers, services, volumes] = m_context.records;
-    if (!volumes.empty())
-        m_volumesQuestion =
-            client.get("/volumes", [&volumes, moment = volumes.now()](Result<std::string> answer) {
-                if (answer) keepListed(volumes, moment, *answer, {"Volumes"}, "Name");
-            });
-    if (!services.empty())
-        m_servicesQuestion = client.get(
-            "/services", [&services, moment = services.now()](Result<std::string> answer) {
-                if (answer) keepListed(services, moment, *answer, {}, "ID");
-            });
 }
 
 }  // namespace slipway

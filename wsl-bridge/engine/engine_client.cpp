@@ -13,15 +13,14 @@ constexpr std::size_t kMaxAnswerBytes = 64u << 20;
 
 class Question final : public EngineQuestion {
 public:
-    Question(Loop& loop, Dialer& dialer, std::string target, std::chrono::milliseconds limit,
-             EngineClient::Answered answered)
+    Question(Loop& loop, const DialEngine& dial, std::string target,
+             std::chrono::milliseconds limit, EngineClient::Answered answered)
         : m_loop(loop), m_target(std::move(target)), m_answered(std::move(answered)), m_limit(loop)
     {
         m_text =
             fmt::format("GET {} HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n", m_target);
         m_limit.after(limit, [this] { finish(fail(Code::DeadlineExceeded, "no answer in time")); });
-        m_dialing = dialer.dial(helloEngine(),
-                                [this](Result<StreamPtr> stream) { ask(std::move(stream)); });
+        m_dialing = dial([this](Result<StreamPtr> stream) { ask(std::move(stream)); });
     }
 
 private:
@@ -94,12 +93,12 @@ private:
 
 }  // namespace
 
-EngineClient::EngineClient(Loop& loop, Dialer& dialer) : m_loop(loop), m_dialer(dialer) {}
+EngineClient::EngineClient(Loop& loop, DialEngine dial) : m_loop(loop), m_dial(std::move(dial)) {}
 
 EngineQuestionPtr EngineClient::get(std::string target, Answered answered,
                                     std::chrono::milliseconds limit)
 {
-    return std::make_unique<Question>(m_loop, m_dialer, std::move(target), limit,
+    return std::make_unique<Question>(m_loop, m_dial, std::move(target), limit,
                                       std::move(answered));
 }
 
@@ -116,18 +115,22 @@ EngineQuestionPtr EngineClient::ping(Pinged pinged, std::chrono::milliseconds li
         limit);
 }
 
-EngineQuestionPtr EngineClient::version(VersionDone done)
+EngineQuestionPtr EngineClient::version(VersionDone done, std::chrono::milliseconds limit)
 {
-    return get("/version", [done = std::move(done)](Result<std::string> answer) {
-        if (!answer) return done(tl::unexpected(answer.error()));
-        auto json = parseJson(*answer, "the engine's version");
-        if (!json) return done(tl::unexpected(json.error()));
-        auto text = [&](const char* name) {
-            auto* value = json->is_object() ? json->as_object().if_contains(name) : nullptr;
-            return value && value->is_string() ? std::string(value->as_string()) : std::string();
-        };
-        done(Version{text("Version"), text("ApiVersion")});
-    });
+    return get(
+        "/version",
+        [done = std::move(done)](Result<std::string> answer) {
+            if (!answer) return done(tl::unexpected(answer.error()));
+            auto json = parseJson(*answer, "the engine's version");
+            if (!json) return done(tl::unexpected(json.error()));
+            auto text = [&](const char* name) {
+                auto* value = json->is_object() ? json->as_object().if_contains(name) : nullptr;
+                return value && value->is_string() ? std::string(value->as_string())
+                                                   : std::string();
+            };
+            done(Version{text("Version"), text("ApiVersion")});
+        },
+        limit);
 }
 
 }  // namespace slipway

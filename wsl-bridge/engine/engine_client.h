@@ -8,7 +8,7 @@
 
 #include "shared/core/error.h"
 #include "shared/io/loop.h"
-#include "shared/tunnel/dialer.h"
+#include "wsl-bridge/engine/engine_presence.h"
 
 namespace slipway {
 
@@ -19,11 +19,10 @@ public:
 };
 using EngineQuestionPtr = std::unique_ptr<EngineQuestion>;
 
-// Asks through the same dialer as the endpoint, so a good answer speaks for the endpoint's path as
-// well.
+// Asks by the same way as the endpoint, so a good answer speaks for the endpoint's path as well.
 class EngineClient {
 public:
-    EngineClient(Loop& loop, Dialer& dialer);
+    EngineClient(Loop& loop, DialEngine dial);
 
     // The body of a 200 answer. Unavailable for any other, with what the engine said;
     // DeadlineExceeded after `limit`.
@@ -41,11 +40,12 @@ public:
         std::string api;     // 1.45
     };
     using VersionDone = std::function<void(Result<Version>)>;
-    EngineQuestionPtr version(VersionDone done);
+    EngineQuestionPtr version(VersionDone done,
+                              std::chrono::milliseconds limit = std::chrono::seconds(2));
 
 private:
     Loop& m_loop;
-    Dialer& m_dialer;
+    DialEngine m_dial;
 };
 
 }  // namespace slipway

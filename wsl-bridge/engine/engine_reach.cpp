@@ -9,19 +9,17 @@ constexpr std::chrono::milliseconds kRetryPause{100};
 
 }  // namespace
 
-EngineReach::EngineReach(Loop& loop, const EngineAvailability& engine,
-                         std::chrono::milliseconds wait, Done done)
+EngineReach::EngineReach(Loop& loop, EnginePresence& engine, std::chrono::milliseconds wait,
+                         Done done)
     : m_engine(engine),
+      m_watch(engine.watch([this] {
+          if (!m_dialing) retry(std::chrono::milliseconds(0));
+      })),
       m_end(std::chrono::steady_clock::now() + wait),
       m_done(std::move(done)),
       m_timer(loop)
 {
     retry(std::chrono::milliseconds(0));
-}
-
-void EngineReach::engineChanged()
-{
-    if (!m_dialing) retry(std::chrono::milliseconds(0));
 }
 
 void EngineReach::retry(std::chrono::milliseconds pause)
@@ -31,20 +29,20 @@ void EngineReach::retry(std::chrono::milliseconds pause)
 
 void EngineReach::attempt()
 {
-    if (m_engine.dialer) {
-        m_dialing = m_engine.dialer->dial(
-            helloEngine(), [this](Result<StreamPtr> stream) { dialed(std::move(stream)); });
+    const EngineAvailability& now = m_engine.now();
+    if (now.dial) {
+        m_dialing = now.dial([this](Result<StreamPtr> stream) { dialed(std::move(stream)); });
         return;
     }
     auto left =
         std::chrono::ceil<std::chrono::milliseconds>(m_end - std::chrono::steady_clock::now());
-    if (!m_engine.starting)
+    if (!now.starting)
         return giveUp(fmt::format("the engine is not running ({}); start it with: slipway start",
-                                  m_engine.reason));
+                                  now.reason));
     if (left.count() <= 0)
         return giveUp(
-            fmt::format("the engine is not ready yet ({}); see: slipway status", m_engine.reason));
-    retry(left);  // Or sooner, when engineChanged().
+            fmt::format("the engine is not ready yet ({}); see: slipway status", now.reason));
+    retry(left);  // Or sooner, when it changes.
 }
 
 void EngineReach::dialed(Result<StreamPtr> stream)
@@ -55,12 +53,14 @@ void EngineReach::dialed(Result<StreamPtr> stream)
         return giveUp(fmt::format("the engine does not answer ({}); see: slipway status",
                                   stream.error().message));
     }
+    m_watch.reset();
     auto done = std::exchange(m_done, nullptr);
     done(std::move(stream));
 }
 
 void EngineReach::giveUp(std::string message)
 {
+    m_watch.reset();
     auto done = std::exchange(m_done, nullptr);
     done(fail(Code::Unavailable, std::move(message)));
 }

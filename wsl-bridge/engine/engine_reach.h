@@ -6,28 +6,18 @@
 #include <string>
 
 #include "shared/io/loop.h"
-#include "shared/tunnel/dialer.h"
+#include "wsl-bridge/engine/engine_presence.h"
 
 namespace slipway {
-
-// What is known of the engine: whom to dial, or why nobody can be.
-struct EngineAvailability {
-    Dialer* dialer = nullptr;
-    bool starting = false;  // It is worth waiting.
-    std::string reason;     // Its state: "stopped", "starting: …".
-};
 
 // Dials. While the engine starts, or dockerd is being restarted and refuses, it keeps trying for up
 // to `wait`, so that the first command after a start, or the one in a crash of dockerd, works.
 // Unavailable, with the way out, if it can't be reached. Destroying it gives up; `done` may destroy
-// it, and it must not be told of changes after that.
+// it.
 class EngineReach {
 public:
     using Done = std::function<void(Result<StreamPtr>)>;
-    EngineReach(Loop& loop, const EngineAvailability& engine, std::chrono::milliseconds wait,
-                Done done);
-
-    void engineChanged();  // `engine` says something else now.
+    EngineReach(Loop& loop, EnginePresence& engine, std::chrono::milliseconds wait, Done done);
 
 private:
     void attempt();
@@ -35,7 +25,8 @@ private:
     void dialed(Result<StreamPtr> stream);
     void giveUp(std::string message);
 
-    const EngineAvailability& m_engine;
+    const EnginePresence& m_engine;
+    EnginePresence::Watch m_watch;
     std::chrono::steady_clock::time_point m_end;
     Done m_done;
     Timer m_timer;

@@ -7,14 +7,14 @@
 //                      -> 101, or a body until close: raw relay, both ways, for good
 //                      -> (hold body, edit it) or move body -> sent
 //
-// When both are sent the next request is read, over the same connection to the engine. Bodies are
-// moved one read and one write at a time, so memory is two buffers for however long a stream stays
-// open. Once the request is sent the client is watched: its half-close is passed on (dockerd then
-// cancels the call, as it would on a direct connection), its reset ends the exchange. An engine
-// that leaves before it has answered is a 502. A head that has begun must end within a time limit;
-// a connection that is silent between requests may stay so for days. Whatever ends the connection
-// early is followed by a short wait for the client's own end, so that a client still sending can
-// read the answer instead of a reset.
+// When both are sent the next request is read; it goes over the same connection, unless another
+// engine has been chosen meanwhile. Bodies are moved one read and one write at a time, so memory is
+// two buffers for however long a stream stays open. Once the request is sent the client is watched:
+// its half-close is passed on (dockerd then cancels the call, as it would on a direct connection),
+// its reset ends the exchange. An engine that leaves before it has answered is a 502. A head that
+// has begun must end within a time limit; a connection that is silent between requests may stay so
+// for days. Whatever ends the connection early is followed by a short wait for the client's own
+// end, so that a client still sending can read the answer instead of a reset.
 #include "wsl-bridge/engine/http_proxy.h"
 
 #include <fmt/format.h>
@@ -67,11 +67,12 @@ std::string_view reasonOf(unsigned status)
 
 }  // namespace
 
-HttpProxy::HttpProxy(ProxyContext& context, StreamPtr client, std::function<void()> ended)
-    : m_context(context),
+HttpProxy::HttpProxy(ChooseEngine choose, StreamPtr client, std::function<void()> ended)
+    : m_choose(std::move(choose)),
+      m_context(m_choose()),
       m_ended(std::move(ended)),
-      m_client(std::make_unique<http::HttpStream>(context.loop, std::move(client))),
-      m_limit(context.loop)
+      m_client(std::make_unique<http::HttpStream>(m_context->loop, std::move(client))),
+      m_limit(m_context->loop)
 {
 }
 
@@ -80,11 +81,6 @@ HttpProxy::~HttpProxy() = default;
 void HttpProxy::start()
 {
     readRequest();
-}
-
-void HttpProxy::engineChanged()
-{
-    if (m_reach) m_reach->engineChanged();
 }
 
 void HttpProxy::readRequest()
@@ -96,7 +92,7 @@ void HttpProxy::readRequest()
     m_requestReader = std::make_unique<http::HeadReader>(
         *m_client, [this](Result<std::string> text) { gotRequest(std::move(text)); },
         [this] {
-            m_limit.after(m_context.options.headLimit, [this] {
+            m_limit.after(m_context->options.headLimit, [this] {
                 m_requestReader.reset();
                 refuse(408, "the request's head did not come to its end in time");
             });
@@ -112,7 +108,11 @@ void HttpProxy::gotRequest(Result<std::string> text)
     auto head = http::parseRequest(*text);
     if (!head) return refuse(400, head.error().message);
     m_request = std::move(*head);
-    m_edits = std::make_unique<ApiEdits>(m_context, m_request);
+    auto chosen = m_choose();
+    if (chosen != m_context) m_engine.reset();  // That is the one before's.
+    m_edits.reset();
+    m_context = std::move(chosen);
+    m_edits = std::make_unique<ApiEdits>(*m_context, m_request);
     if (m_edits->holdsRequest() && http::framingOf(m_request).kind != http::Framing::Kind::None)
         return holdRequest();
     prepare({});
@@ -152,10 +152,11 @@ void HttpProxy::reachEngine()
     if (m_engine && !m_engine->quiet()) m_engine.reset();  // It left, or spoke out of turn.
     if (m_engine) return forward();
     m_reach = std::make_unique<EngineReach>(
-        m_context.loop, m_context.engine, m_context.options.wait, [this](Result<StreamPtr> stream) {
+        m_context->loop, m_context->engine, m_context->options.wait,
+        [this](Result<StreamPtr> stream) {
             m_reach.reset();
             if (!stream) return refuse(503, stream.error().message);
-            m_engine = std::make_unique<http::HttpStream>(m_context.loop, std::move(*stream));
+            m_engine = std::make_unique<http::HttpStream>(m_context->loop, std::move(*stream));
             forward();
         });
 }

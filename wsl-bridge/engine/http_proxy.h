@@ -16,12 +16,10 @@ namespace slipway {
 
 class HttpProxy {
 public:
-    // `ended` is called once; it may destroy the proxy. `context` outlives it.
-    HttpProxy(ProxyContext& context, StreamPtr client, std::function<void()> ended);
+    // `ended` is called once; it may destroy the proxy.
+    HttpProxy(ChooseEngine choose, StreamPtr client, std::function<void()> ended);
     ~HttpProxy();
     void start();
-
-    void engineChanged();  // context.engine says something else now.
 
 private:
     // The request's way.
@@ -52,7 +50,8 @@ private:
     void finish();
     void toClient(std::string text, std::function<void()> then);
 
-    ProxyContext& m_context;
+    ChooseEngine m_choose;
+    std::shared_ptr<ProxyContext> m_context;  // Of the request in hand.
     std::function<void()> m_ended;
     std::unique_ptr<http::HttpStream> m_client;
     std::unique_ptr<http::HttpStream> m_engine;  // Kept for the next request.

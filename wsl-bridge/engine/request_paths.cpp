@@ -9,9 +9,9 @@ namespace {
 
 class RequestEditor {
 public:
-    RequestEditor(const JsonText& json, const std::filesystem::path& endpointSocket,
+    RequestEditor(const JsonText& json, const std::vector<std::filesystem::path>& endpointSockets,
                   const FindHostFolder& find)
-        : m_json(json), m_endpointSocket(endpointSocket), m_find(find)
+        : m_json(json), m_endpointSockets(endpointSockets), m_find(find)
     {
     }
 
@@ -100,7 +100,7 @@ private:
                                                  const std::string& destination, Missing missing)
     {
         std::string machine(kDockerSocketInMachine);
-        switch (ownerOf(spelled, m_endpointSocket)) {
+        switch (ownerOf(spelled, m_endpointSockets)) {
             case PathOwner::Machine:
                 return std::nullopt;
             case PathOwner::DockerSocket:
@@ -108,7 +108,8 @@ private:
             case PathOwner::Host:
                 TRY(auto canonical, m_find(spelled, missing));
                 // The endpoint by another way to it.
-                if (ownerOf(canonical.string(), m_endpointSocket) == PathOwner::DockerSocket) break;
+                if (ownerOf(canonical.string(), m_endpointSockets) == PathOwner::DockerSocket)
+                    break;
                 request.hostPaths.push_back(canonical);
                 machine = toMachinePath(canonical);
         }
@@ -117,7 +118,7 @@ private:
     }
 
     const JsonText& m_json;
-    const std::filesystem::path& m_endpointSocket;
+    const std::vector<std::filesystem::path>& m_endpointSockets;
     const FindHostFolder& m_find;
 };
 
@@ -130,14 +131,14 @@ bool namesBinds(ApiCall call)
 }
 
 Result<EditedRequest> editRequest(ApiCall call, std::string_view body,
-                                  const std::filesystem::path& endpointSocket,
+                                  const std::vector<std::filesystem::path>& endpointSockets,
                                   const FindHostFolder& find)
 {
     if (body.find_first_not_of(" \t\r\n") == std::string_view::npos)
         return EditedRequest{std::string(body), {}, {}};
     auto json = JsonText::scan(body);
     if (!json) return fail(Code::InvalidArgument, "invalid JSON in the request's body");
-    RequestEditor editor(*json, endpointSocket, find);
+    RequestEditor editor(*json, endpointSockets, find);
     TRY_VOID(editor.edit(call));
     editor.request.body = withEdits(body, std::move(editor.edits));
     return std::move(editor.request);

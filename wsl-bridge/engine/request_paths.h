@@ -30,7 +30,7 @@ using FindHostFolder =
 // `find` is asked for each host path, those that it may refuse first. An empty body stays for
 // dockerd to answer; one that is no JSON, or could be read in two ways, is InvalidArgument.
 Result<EditedRequest> editRequest(ApiCall call, std::string_view body,
-                                  const std::filesystem::path& endpointSocket,
+                                  const std::vector<std::filesystem::path>& endpointSockets,
                                   const FindHostFolder& find);
 
 }  // namespace slipway

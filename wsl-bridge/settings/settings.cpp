@@ -1,11 +1,13 @@
 #include "wsl-bridge/settings/settings.h"
 
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <optional>
 
 #include <fmt/format.h>
 
+#include "shared/core/replace_file.h"
 #include "shared/json/json.h"
 
 namespace slipway {
@@ -50,6 +52,40 @@ Result<std::string> textOf(const json::object& object, std::string_view key, std
     return std::string(value->get_string());
 }
 
+Result<WindowsEngine> windowsOf(const json::value& value)
+{
+    if (!value.is_object())
+        return fail(Code::InvalidArgument, "\"windows\" must be an object with \"host\"");
+    WindowsEngine windows;
+    TRY(auto host, textOf(value.get_object(), "host", ""));
+    windows.host = host;
+    TRY(auto tlsDir, textOf(value.get_object(), "tls", ""));
+    windows.tlsDir = tlsDir;
+    if (windows.host.empty()) return fail(Code::InvalidArgument, "\"windows\" names no \"host\"");
+    return windows;
+}
+
+Result<TcpSettings> tcpOf(const json::value& value)
+{
+    if (!value.is_object()) return fail(Code::InvalidArgument, "\"tcp\" must be an object");
+    const json::object& object = value.get_object();
+    TcpSettings tcp;
+    TRY(auto address, textOf(object, "address", tcp.address));
+    tcp.address = address;
+    if (const json::value* tls = object.if_contains("tls")) {
+        if (!tls->is_bool()) return fail(Code::InvalidArgument, "\"tls\" must be true or false");
+        tcp.tls = tls->get_bool();
+    }
+    tcp.port = tcp.tls ? 2376 : 2375;
+    if (const json::value* port = object.if_contains("port")) {
+        json::error_code wrong;
+        tcp.port = port->to_number<std::uint16_t>(wrong);
+        if (wrong || tcp.port == 0)
+            return fail(Code::InvalidArgument, "\"port\" must be a number from 1 to 65535");
+    }
+    return tcp;
+}
+
 Result<Settings> settingsOf(const json::value& value)
 {
     if (!value.is_object())
@@ -70,7 +106,30 @@ Result<Settings> settingsOf(const json::value& value)
                     fmt::format("\"publish\" is \"{}\", not localhost or all", publish));
     TRY(auto rootfs, textOf(object, "rootfs", ""));
     settings.rootfs = rootfs;
+    if (const json::value* described = object.if_contains("tcp")) {
+        TRY(auto tcp, tcpOf(*described));
+        settings.tcp = std::move(tcp);
+    }
+    if (const json::value* described = object.if_contains("windows")) {
+        TRY(auto windows, windowsOf(*described));
+        settings.windows = std::move(windows);
+    }
+    TRY(auto engineText, textOf(object, "engine", "linux"));
+    auto engine = engineNamed(engineText);
+    if (!engine) return tl::unexpected(context("\"engine\"", engine.error()));
+    if (*engine == EngineName::Windows && !settings.windows)
+        return fail(Code::InvalidArgument, "\"engine\" is \"windows\", but \"windows\" is not set");
+    settings.engine = *engine;
     return settings;
+}
+
+Result<> changeFile(const fs::path& file, const std::function<void(json::object&)>& change)
+{
+    TRY(auto settings, parseJson(contentOf(file).value_or("{}"), file.string()));
+    if (!settings.is_object())
+        return fail(Code::InvalidArgument, fmt::format("{}: not a JSON object", file.string()));
+    change(settings.get_object());
+    return replaceFile(file, toPrettyText(settings));
 }
 
 }  // namespace
@@ -78,6 +137,45 @@ Result<Settings> settingsOf(const json::value& value)
 std::string_view name(FilesMode mode)
 {
     return mode == FilesMode::Direct ? "direct" : "fuse";
+}
+
+std::string_view name(EngineName engine)
+{
+    return engine == EngineName::Linux ? "linux" : "windows";
+}
+
+Result<EngineName> engineNamed(std::string_view text)
+{
+    for (EngineName engine : {EngineName::Linux, EngineName::Windows})
+        if (text == name(engine)) return engine;
+    return fail(Code::InvalidArgument, fmt::format("\"{}\" is not linux or windows", text));
+}
+
+Result<> saveTcp(const fs::path& file, const std::optional<TcpSettings>& tcp)
+{
+    return changeFile(file, [&](json::object& settings) {
+        if (!tcp) return void(settings.stable_erase("tcp"));
+        settings["tcp"] = {{"address", tcp->address}, {"port", tcp->port}, {"tls", tcp->tls}};
+    });
+}
+
+Result<> saveEngines(const fs::path& file, const std::optional<WindowsEngine>& windows,
+                     EngineName inUse)
+{
+    return changeFile(file, [&](json::object& settings) {
+        settings["engine"] = name(inUse);
+        if (!windows) return void(settings.stable_erase("windows"));
+        json::object described{{"host", windows->host}};
+        if (!windows->tlsDir.empty()) described["tls"] = windows->tlsDir.string();
+        settings["windows"] = std::move(described);
+    });
+}
+
+Settings peekSettings(const fs::path& file)
+{
+    auto parsed = parseJson(contentOf(file).value_or("{}"), file.string());
+    auto settings = parsed ? settingsOf(*parsed) : tl::unexpected(parsed.error());
+    return settings.value_or(Settings{});
 }
 
 Loaded<Settings> loadSettings(const fs::path& file)

@@ -1,7 +1,9 @@
 // The user's settings: settings.json in SLIPWAY_HOME, read whenever the engine is started.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,14 +17,35 @@ enum class FilesMode { Direct, Fuse };
 // Where a port is published when the user names no address.
 enum class PublishAddress { Localhost, All };
 
+// The engines that clients may be led to: the machine's, and another one that runs Windows
+// containers.
+enum class EngineName { Linux, Windows };
+
+struct WindowsEngine {
+    std::string host;              // As docker takes it: see wsl-bridge/engine/engine_address.h.
+    std::filesystem::path tlsDir;  // With ca.pem, cert.pem and key.pem. Empty: none.
+};
+
+// The endpoint over TCP as well.
+struct TcpSettings {
+    std::string address = "127.0.0.1";  // Numeric.
+    std::uint16_t port = 2376;
+    bool tls = true;  // Without it only on this host's own addresses.
+};
+
 struct Settings {
     FilesMode files = FilesMode::Direct;
     PublishAddress publish = PublishAddress::Localhost;
     std::filesystem::path
         rootfs;  // A tar.zst, or a folder used as it is. Empty: found by the bridge.
+    std::optional<TcpSettings> tcp;
+    std::optional<WindowsEngine> windows;
+    EngineName engine = EngineName::Linux;  // Which one the endpoint leads to.
 };
 
 std::string_view name(FilesMode mode);
+std::string_view name(EngineName engine);
+Result<EngineName> engineNamed(std::string_view text);
 
 struct Complaint {
     std::string text;
@@ -37,6 +60,16 @@ struct Loaded {
     std::vector<Complaint> complaints;
 };
 Loaded<Settings> loadSettings(const std::filesystem::path& file);
+
+// The same without a word: the defaults if the file can't be used, which stays where it is.
+Settings peekSettings(const std::filesystem::path& file);
+
+// These write one thing into the file; whatever else it says stays. The error names the file's
+// trouble, and then it stays as it is.
+Result<> saveTcp(const std::filesystem::path& file, const std::optional<TcpSettings>& tcp);
+// Which engines there are and which one is in use.
+Result<> saveEngines(const std::filesystem::path& file, const std::optional<WindowsEngine>& windows,
+                     EngineName inUse);
 
 // The user's daemon.json as it stands; empty without one. Only its syntax is looked at here.
 Loaded<std::string> loadDaemonJson(const std::filesystem::path& file);

@@ -32,7 +32,8 @@ void collect(const QDBusArgument& node, QList<TrayHost::MenuEntry>& entries)
     node.endStructure();
     entry.label = properties.value("label").toString().remove('_');
     entry.enabled = properties.value("enabled", true).toBool();
-    if (!entry.label.isEmpty()) entries << entry;
+    bool visible = properties.value("visible", true).toBool();
+    if (visible && !entry.label.isEmpty()) entries << entry;
     for (const auto& child : children) collect(child.value<QDBusArgument>(), entries);
 }
 

@@ -31,7 +31,7 @@ public:
         QString label;  // Without the mark of a shortcut.
         bool enabled = true;
     };
-    QList<MenuEntry> menu() const;
+    QList<MenuEntry> menu() const;  // Those that are shown.
     std::optional<MenuEntry> entry(const QString& labelStart) const;
     void click(const QString& labelStart) const;
 

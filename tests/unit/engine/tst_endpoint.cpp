@@ -10,6 +10,7 @@
 #include "tests/support/wire.h"
 #include "wsl-bridge/engine/endpoint.h"
 #include "wsl-bridge/engine/host_folder.h"
+#include "wsl-bridge/engine/machine_engine.h"
 
 using namespace slipway;
 using namespace slipway::test;
@@ -33,18 +34,22 @@ struct Bench {
     Loop loop;
     WireDialer dialer{loop};
     ProxyOptions options;
+    std::filesystem::path socket;
+    std::unique_ptr<MachineEngine> engine;
     std::unique_ptr<Endpoint> endpoint;
 
     Bench()
     {
         options.user = *invokingUser();
-        options.endpointSocket = dir.filePath("docker.sock").toStdString();
+        socket = dir.filePath("docker.sock").toStdString();
+        options.endpointSockets = {socket};
         options.recordsDir = dir.filePath("records").toStdString();
         options.wait = std::chrono::milliseconds(100);
     }
     bool listen()
     {
-        auto made = Endpoint::listen(loop, options);
+        engine = std::make_unique<MachineEngine>(loop, options);
+        auto made = Endpoint::listen(loop, socket, [this] { return engine->context(); });
         if (made) endpoint = std::move(*made);
         return made.has_value();
     }
@@ -74,11 +79,11 @@ private slots:
     {
         Bench bench;
         {
-            std::ofstream stale(bench.options.endpointSocket);
+            std::ofstream stale(bench.socket);
         }
         QVERIFY(bench.listen());
         struct stat facts {};
-        QCOMPARE(::stat(bench.options.endpointSocket.c_str(), &facts), 0);
+        QCOMPARE(::stat(bench.socket.c_str(), &facts), 0);
         QCOMPARE(facts.st_mode & 07777, mode_t{0600});
         QVERIFY(S_ISSOCK(facts.st_mode));
         QCOMPARE(facts.st_uid, bench.options.user.uid);
@@ -88,7 +93,7 @@ private slots:
     {
         Bench bench;
         QVERIFY(bench.listen());
-        bench.endpoint->setEngine({nullptr, false, "stopped"});
+        bench.engine->setAvailability({.reason = "stopped"});
         std::list<std::unique_ptr<Connecting>> connecting;
         std::list<StreamPtr> clients;
         std::string all;
@@ -96,8 +101,8 @@ private slots:
         std::string request = "GET /info HTTP/1.1\r\nHost: d\r\n\r\n";
         std::size_t answers = 0;
         for (std::size_t i = 0; i < kClients; ++i)
-            connecting.push_back(connectUnix(
-                bench.loop, bench.options.endpointSocket, [&](Result<StreamPtr> stream) {
+            connecting.push_back(
+                connectUnix(bench.loop, bench.socket, [&](Result<StreamPtr> stream) {
                     if (!stream) return;
                     ByteStream& client = *clients.emplace_back(std::move(*stream));
                     client.write(bytesOf(request), [&](Result<>) {
@@ -112,7 +117,7 @@ private slots:
     void asksTheEngine()
     {
         Bench bench;
-        EngineClient client(bench.loop, bench.dialer);
+        EngineClient client(bench.loop, engineBehind(bench.dialer));
         std::optional<EngineClient::Version> version;
         auto first = client.version([&](Result<EngineClient::Version> got) { version = *got; });
         QVERIFY(bench.reply("/version", json("{'Version':'26.1.5','ApiVersion':'1.45'}")));
@@ -129,7 +134,7 @@ private slots:
     void givesUpOnASilentEngine()
     {
         Bench bench;
-        EngineClient client(bench.loop, bench.dialer);
+        EngineClient client(bench.loop, engineBehind(bench.dialer));
         std::optional<Result<std::string>> got;
         auto question = client.get(
             "/x", [&](Result<std::string> a) { got = std::move(a); },
@@ -149,7 +154,7 @@ private slots:
         }
         std::ofstream(bench.options.recordsDir / "bad.json") << "{";
         QVERIFY(bench.listen());
-        bench.endpoint->setEngine({&bench.dialer, false, ""});
+        bench.engine->setAvailability({.dial = engineBehind(bench.dialer)});
         std::string list = json(
             "[{'Id':'aa','Names':['/web/alias','/"
             "web'],'State':'running','Ports':[{'PublicPort':8080,'Type':'tcp'},{'PublicPort':53,'"
@@ -158,7 +163,7 @@ private slots:
             "d'}],'NetworkSettings':{'Networks':{'bridge':{"
             "'IPAddress':'172.17.0.2'}}}},{'Id':'bb','Names':['/old'],'State':'exited'}]");
         QVERIFY(bench.reply("/containers/json?all=1", list));
-        Containers& containers = bench.endpoint->containers();
+        Containers& containers = bench.engine->containers();
         QVERIFY(runUntil(bench.loop, [&] { return containers.all().size() == 2; }));
         QCOMPARE(containers.running(), std::size_t{1});
         QCOMPARE(containers.nameOnPort(8080), std::string("web"));
@@ -172,7 +177,7 @@ private slots:
         QVERIFY(!std::filesystem::exists(bench.options.recordsDir / "gone.json"));
         QVERIFY(!std::filesystem::exists(bench.options.recordsDir / "bad.json"));
         QVERIFY(std::filesystem::exists(bench.options.recordsDir / "aa.json"));
-        bench.endpoint->setEngine({nullptr, false, "stopped"});
+        bench.engine->setAvailability({.reason = "stopped"});
         QVERIFY(runUntil(bench.loop, [&] { return containers.all().empty(); }));
         QVERIFY(std::filesystem::exists(bench.options.recordsDir / "aa.json"));
     }
@@ -191,7 +196,7 @@ private slots:
                                            (std::string(id) + ".json"));
         };
         QVERIFY(bench.listen());
-        bench.endpoint->setEngine({&bench.dialer, false, ""});
+        bench.engine->setAvailability({.dial = engineBehind(bench.dialer)});
         auto answered = [&](const std::string& target, const std::string& body) {
             return runUntil(bench.loop, [&] {
                 for (Wire& wire : bench.dialer.wires)
@@ -252,7 +257,7 @@ private slots:
             done({});
         };
         QVERIFY(bench.listen());
-        bench.endpoint->setEngine({&bench.dialer, false, ""});
+        bench.engine->setAvailability({.dial = engineBehind(bench.dialer)});
         QVERIFY(bench.reply("/containers/json?all=1", "[]"));
         WirePair pair = wirePair();
         Wire client(std::move(pair.test));

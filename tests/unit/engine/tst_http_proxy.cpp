@@ -27,20 +27,25 @@ struct Bench {
     QTemporaryDir dir;
     Loop loop;
     WireDialer dialer{loop};
-    ProxyContext context;
+    std::shared_ptr<ProxyContext> engineInUse;
+    ProxyContext& context;
     std::unique_ptr<Wire> client;
     std::unique_ptr<HttpProxy> proxy;
     bool ended = false;
 
-    Bench() : context{loop, {}, Records(dir.filePath("records").toStdString()), {}, {}, {}, {}, {}}
+    Bench()
+        : engineInUse(std::make_shared<ProxyContext>(
+              loop, ProxyOptions{.recordsDir = dir.filePath("records").toStdString()})),
+          context(*engineInUse)
     {
         context.options.user = *invokingUser();
-        context.options.endpointSocket = "/home/ann/.slipway/docker.sock";
+        context.options.endpointSockets = {"/home/ann/.slipway/docker.sock"};
         context.options.wait = std::chrono::milliseconds(300);
-        context.engine.dialer = &dialer;
+        context.engine.set({.dial = engineBehind(dialer)});
         WirePair pair = wirePair();
         client = std::make_unique<Wire>(std::move(pair.test));
-        proxy = std::make_unique<HttpProxy>(context, *adoptSocket(loop, std::move(pair.program)),
+        proxy = std::make_unique<HttpProxy>([this] { return engineInUse; },
+                                            *adoptSocket(loop, std::move(pair.program)),
                                             [this] {
                                                 ended = true;
                                                 proxy.reset();
@@ -410,7 +415,7 @@ private slots:
     void saysThatTheEngineIsNotRunning()
     {
         Bench bench;
-        bench.context.engine = {nullptr, false, "stopped"};
+        bench.context.engine.set({.reason = "stopped"});
         QVERIFY(bench.client->send(get("/info")));
         QVERIFY(bench.until([&] { return bench.client->poll().ended; }));
         QVERIFY(bench.client->got.starts_with("HTTP/1.1 503"));
@@ -423,14 +428,119 @@ private slots:
     {
         Bench bench;
         bench.context.options.wait = std::chrono::seconds(60);
-        bench.context.engine = {nullptr, true, "starting"};
+        bench.context.engine.set({.starting = true, .reason = "starting"});
         QVERIFY(bench.client->send(get("/info")));
         Timer later(bench.loop);
-        later.after(std::chrono::milliseconds(20), [&] {
-            bench.context.engine = {&bench.dialer, false, ""};
-            bench.proxy->engineChanged();
-        });
+        later.after(std::chrono::milliseconds(20),
+                    [&] { bench.context.engine.set({.dial = engineBehind(bench.dialer)}); });
         QVERIFY(bench.engineGets(get("/info")));
+    }
+
+    void goesToTheEngineThatIsChosenWhenARequestBegins()
+    {
+        Bench bench;
+        WireDialer otherDialer(bench.loop);
+        auto other = std::make_shared<ProxyContext>(
+            bench.loop, ProxyOptions{.recordsDir = bench.dir.filePath("other").toStdString()});
+        other->engine.set({.dial = engineBehind(otherDialer)});
+        QVERIFY(bench.client->send(get("/events")));
+        QVERIFY(bench.engineGets(get("/events")));
+        bench.engineInUse = other;
+        QVERIFY(bench.engine().send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab"));
+        QVERIFY(bench.until([&] { return bench.client->poll().got.ends_with("ab"); }));
+        QVERIFY(bench.engine().send("cd"));
+        QVERIFY(bench.until([&] { return bench.client->poll().got.ends_with("abcd"); }));
+        QVERIFY(otherDialer.wires.empty());
+        bench.client->take();
+        QVERIFY(bench.client->send(get("/info")));
+        QVERIFY(bench.until([&] {
+            return !otherDialer.wires.empty() &&
+                   otherDialer.wires.back().poll().got == get("/info");
+        }));
+        QVERIFY(bench.until([&] { return bench.engine().poll().ended; }));
+        QVERIFY(otherDialer.wires.back().send(kOk));
+        QVERIFY(bench.clientGets(kOk));
+    }
+
+    void whatIsUpgradedStaysWithItsEngine()
+    {
+        Bench bench;
+        QVERIFY(bench.client->send(get("/x", "Connection: Upgrade\r\nUpgrade: tcp\r\n")));
+        QVERIFY(bench.until(
+            [&] { return !bench.dialer.wires.empty() && !bench.engine().poll().got.empty(); }));
+        QVERIFY(bench.engine().send(
+            "HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n"));
+        QVERIFY(bench.until([&] { return bench.client->poll().got.ends_with("\r\n\r\n"); }));
+        bench.context.engine.set({.reason = "stopped"});
+        bench.engineInUse = std::make_shared<ProxyContext>(bench.loop, ProxyOptions{});
+        bench.engine().take();
+        QVERIFY(bench.client->send("more"));
+        QVERIFY(bench.engineGets("more"));
+    }
+
+    void leavesPathsToAnEngineThatHasTheHosts()
+    {
+        Bench bench;
+        bench.context.options.mapsPaths = false;
+        std::string body = json("{'HostConfig':{'Binds':['/tmp:/t']}}");
+        QVERIFY(bench.client->send(post("/containers/create", body)));
+        QVERIFY(bench.until([&] {
+            return !bench.dialer.wires.empty() && bench.engine().poll().got.ends_with(body);
+        }));
+        std::string message = json("{'message':'no such path: /mnt/host/x'}");
+        QVERIFY(bench.engine().send(answer("404 Not Found", message)));
+        QVERIFY(bench.until([&] { return bench.client->poll().got.ends_with(message); }));
+    }
+
+    void hintsAtTheOtherEngine_data()
+    {
+        QTest::addColumn<QString>("platform");
+        QTest::addColumn<QString>("message");
+        QTest::addColumn<bool>("hinted");
+        QTest::newRow("a list without Linux")
+            << "linux"
+            << "no matching manifest for linux/amd64 in the manifest list entries" << true;
+        QTest::newRow("a list without Windows")
+            << "windows"
+            << "no matching manifest for windows/amd64 10.0.17763 in the manifest list entries"
+            << true;
+        QTest::newRow("of Windows") << "linux"
+                                    << "image operating system 'windows' cannot be used on this "
+                                       "platform: operating system is not supported"
+                                    << true;
+        QTest::newRow("of Linux")
+            << "windows"
+            << "image operating system 'linux' cannot be used on this platform" << true;
+        QTest::newRow("asked for")
+            << "linux"
+            << "image with reference x was found but does not match the specified platform: wanted "
+               "windows/amd64, actual: linux/amd64"
+            << true;
+        QTest::newRow("of the engine's own")
+            << "linux"
+            << "image with reference x was found but does not match the specified platform: wanted "
+               "linux/arm64, actual: linux/amd64"
+            << false;
+        QTest::newRow("a path") << "linux"
+                                << "no such file: /windows/x" << false;
+        QTest::newRow("another") << "linux"
+                                 << "No such image: x:latest" << false;
+    }
+    void hintsAtTheOtherEngine()
+    {
+        QFETCH(QString, platform);
+        QFETCH(QString, message);
+        QFETCH(bool, hinted);
+        Bench bench;
+        bench.context.options.platform = platform.toStdString();
+        bench.context.hint = [] { return std::string("a hint"); };
+        message.replace('\'', "\\\"");
+        std::string text = json("{'message':'") + message.toStdString() + json("'}");
+        QVERIFY(bench.client->send(get("/images/create")));
+        QVERIFY(bench.engineGets(get("/images/create")));
+        QVERIFY(bench.engine().send(answer("404 Not Found", text)));
+        QVERIFY(bench.until([&] { return bench.client->poll().got.ends_with("\"}"); }));
+        QCOMPARE(bench.client->got.ends_with(" (a hint)\"}"), hinted);
     }
 
     void takesNoSecondConnectionWhenTheEngineComesBack()
@@ -438,10 +548,10 @@ private slots:
         Bench bench;
         QVERIFY(bench.client->send(get("/events")));
         QVERIFY(bench.engineGets(get("/events")));
-        bench.proxy->engineChanged();
+        bench.context.engine.set(bench.context.engine.now());
         QVERIFY(bench.engine().send(kOk));
         QVERIFY(bench.clientGets(kOk));
-        bench.proxy->engineChanged();
+        bench.context.engine.set(bench.context.engine.now());
         QVERIFY(bench.client->send(get("/info")));
         QVERIFY(bench.engineGets(get("/events") + get("/info")));
         QCOMPARE(bench.dialer.wires.size(), std::size_t{1});

@@ -31,7 +31,7 @@ Result<EditedRequest> edit(std::string body, FakeHost& host,
 {
     std::replace(body.begin(), body.end(), '\'', '"');
     return editRequest(
-        call, body, "/home/ann/.slipway/docker.sock",
+        call, body, {"/home/ann/.slipway/docker.sock"},
         [&](const std::string& spelled, Missing missing) { return host.find(spelled, missing); });
 }
 

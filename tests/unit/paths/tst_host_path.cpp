@@ -34,7 +34,7 @@ private slots:
     {
         QFETCH(QString, path);
         QFETCH(int, owner);
-        QCOMPARE(static_cast<int>(ownerOf(path.toStdString(), "/home/ann/.slipway/docker.sock")),
+        QCOMPARE(static_cast<int>(ownerOf(path.toStdString(), {"/home/ann/.slipway/docker.sock"})),
                  owner);
     }
 

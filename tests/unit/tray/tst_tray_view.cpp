@@ -53,6 +53,26 @@ class TestTrayView : public QObject {
     Q_OBJECT
 
 private slots:
+    void offersTheEngineThatIsNotInUse()
+    {
+        v1::State state = stateOf(v1::CONDITION_RUNNING);
+        state.add_engines()->set_name("linux");
+        state.mutable_engines(0)->set_in_use(true);
+        QCOMPARE(trayView(state).otherEngine, QString());
+        state.add_engines()->set_name("windows");
+        QCOMPARE(trayView(state).otherEngine, QString("windows"));
+        QCOMPARE(trayView(state).status, QString("Running: Docker 26.1.5, 1 container"));
+        state.mutable_engines(0)->set_in_use(false);
+        state.mutable_engines(1)->set_in_use(true);
+        QCOMPARE(trayView(state).otherEngine, QString("linux"));
+        QCOMPARE(trayView(state).status,
+                 QString("Running: Windows containers, Docker 26.1.5, 1 container"));
+        state.set_condition(v1::CONDITION_STOPPED);
+        QCOMPARE(trayView(state).otherEngine, QString("linux"));
+        state.set_condition(v1::CONDITION_STARTING);
+        QCOMPARE(trayView(state).otherEngine, QString());
+    }
+
     void tellsTheStateInWords_data()
     {
         QTest::addColumn<int>("condition");
