@@ -308,7 +308,7 @@ void Bridge::offerEngine()
     }
     bool comes = condition == v1::CONDITION_STARTING || condition == v1::CONDITION_TROUBLE;
     std::string reason = condition == v1::CONDITION_STOPPED
-                             ? std::string("the engine is stopped; start it with: slipway start")
+                             ? std::string("stopped")
                              : m_lifecycle.reason();
     m_engines->machine().setAvailability({.starting = comes, .reason = reason});
 }

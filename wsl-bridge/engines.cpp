@@ -85,9 +85,8 @@ void Engines::serveFromMachine(StreamPtr client)
 
 Result<> Engines::configure(const Settings& settings)
 {
-    auto adopted = adopt(settings.windows);
-    m_inUse = adopted ? settings.engine : EngineName::Linux;
-    return adopted;
+    m_inUse = settings.engine;
+    return adopt(settings.windows);
 }
 
 Result<> Engines::setWindows(const std::optional<WindowsEngine>& windows)
@@ -103,33 +102,43 @@ Result<> Engines::setWindows(const std::optional<WindowsEngine>& windows)
     return {};
 }
 
-// Streams that are open stay with the engine they began on.
+// Streams that are open stay with the engine they began on. One that can't be had stays the Windows
+// engine all the same: whoever asks it is told why, and is not led to another one.
 Result<> Engines::adopt(const std::optional<WindowsEngine>& windows)
 {
-    bool same = windows && m_windows && m_other && windows->host == m_windows->host &&
+    bool same = windows && m_windows && windows->host == m_windows->host &&
                 windows->tlsDir == m_windows->tlsDir;
-    if (same) return {};
+    if (same && m_other->engine.now().dial) return {};
     m_look.reset();
     m_reach = {};
-    m_other.reset();
-    m_windowsEndpoint.reset();
-    m_windows.reset();
-    m_inTheOpen = false;
-    if (!windows) return {};
-    TRY(auto way, wayTo(m_loop, *windows));
     m_windows = windows;
-    m_inTheOpen = way.inTheOpen;
+    m_other.reset();
+    m_inTheOpen = false;
+    if (!windows) {
+        m_windowsEndpoint.reset();
+        return {};
+    }
     m_other = std::make_shared<ProxyContext>(
         m_loop, ProxyOptions{.user = m_options.user,
                              .platform = "windows",
                              .mapsPaths = false,
                              .recordsDir = m_options.home.endpointDir() / "windows"});
-    m_other->engine.set({.dial = std::move(way.dial)});
     m_other->hint = [] {
         return std::string("Linux containers run with: slipway engine use linux");
     };
-    TRY(m_windowsEndpoint, Endpoint::listen(m_loop, m_options.home.windowsSocket(),
-                                            [this] { return context(EngineName::Windows); }));
+    if (!m_windowsEndpoint) {
+        TRY(m_windowsEndpoint,
+            Endpoint::listen(m_loop, m_options.home.windowsSocket(), [this] { return m_other; }));
+    }
+    auto way = wayTo(m_loop, *windows);
+    if (!way) {
+        m_reach.trouble = way.error().message;
+        m_other->engine.set(
+            {.reason = m_reach.trouble, .remedy = "mend that, or: slipway engine use linux"});
+        return tl::unexpected(way.error());
+    }
+    m_inTheOpen = way->inTheOpen;
+    m_other->engine.set({.dial = std::move(way->dial)});
     return {};
 }
 
@@ -190,7 +199,7 @@ void Engines::endSwitch(Result<> outcome)
 
 void Engines::look(std::function<void()> looked)
 {
-    if (!m_other) return m_loop.post(std::move(looked));
+    if (!m_other || !m_other->engine.now().dial) return m_loop.post(std::move(looked));
     m_look =
         EngineClient(m_loop, m_other->engine.now().dial)
             .version([this, looked = std::move(looked)](Result<EngineClient::Version> version) {

@@ -134,6 +134,64 @@ private slots:
         QVERIFY2(down.out.find("Removing volume") != std::string::npos, down.out.c_str());
     }
 
+    // A registry in a container, as people have one beside their project; an image of several
+    // layers, which travel in pieces; and one that is for Windows alone.
+    void pushesAndPulls()
+    {
+        Output ready = shell(
+            "set -e; mkdir registry; cd registry; mkdir -p etc/docker/registry data\n"
+            "cp \"$SLIPWAY_REGISTRY/docker-registry\" .\n"
+            "cat >config.yml <<. \n"
+            "version: 0.1\n"
+            "storage: {filesystem: {rootdirectory: /data}}\n"
+            "http: {addr: ':5000'}\n.\n"
+            "tar -c docker-registry config.yml data -C / lib64/ld-linux-x86-64.so.2 "
+            "lib/x86_64-linux-gnu/libc.so.6 --dereference | docker import - registry\n"
+            "docker run -d --name registry -p 127.0.0.1::5000 registry /docker-registry serve "
+            "/config.yml");
+        QVERIFY2(ready.exitCode == 0, (ready.out + ready.err).c_str());
+        std::string at = "at=localhost:$(docker port registry 5000 | sed s/.*://); ";
+        Output there = shell(
+            at +
+            "for i in $(seq 100); do curl -sf --noproxy '*' http://$at/v2/ && exit; sleep .1; "
+            "done; docker logs registry; exit 1");
+        QVERIFY2(there.exitCode == 0, (there.out + there.err).c_str());
+        Output moved =
+            shell(at +
+                  "set -e; printf 'FROM box\\nRUN head -c 20000000 /dev/urandom >/a\\nRUN echo two "
+                  ">/b\\n' "
+                  "| DOCKER_BUILDKIT=0 docker build -q -t $at/layers - >/dev/null\n"
+                  "docker push $at/layers >push; grep digest: push >/dev/null\n"
+                  "before=$(docker run --rm $at/layers sha256sum /a)\n"
+                  "docker rmi -f $at/layers >/dev/null; docker image prune -f >/dev/null\n"
+                  "docker pull $at/layers >pull; grep 'Downloaded newer image' pull >/dev/null\n"
+                  "test \"$before\" = \"$(docker run --rm $at/layers sha256sum /a)\"\n"
+                  "docker run --rm $at/layers cat /b");
+        QVERIFY2(moved.exitCode == 0, (moved.out + moved.err).c_str());
+        QCOMPARE(moved.out, std::string("two\n"));
+        Output missing = shell(at + "docker pull $at/none");
+        QVERIFY(missing.exitCode != 0);
+        QVERIFY2(missing.err.find("not found") != std::string::npos, missing.err.c_str());
+        // The manifest of what was pushed, in a list that says it is for Windows.
+        Output windows = shell(
+            at +
+            "set -e; type=application/vnd.docker.distribution.manifest; got=$(curl -sf --noproxy "
+            "'*' "
+            "-H \"Accept: $type.v2+json\" http://$at/v2/layers/manifests/latest)\n"
+            "digest=sha256:$(printf %s \"$got\" | sha256sum | cut -d' ' -f1)\n"
+            "printf "
+            "'{\"schemaVersion\":2,\"mediaType\":\"%s\",\"manifests\":[{\"mediaType\":\"%s\",'"
+            "'\"size\":%d,\"digest\":\"%s\",\"platform\":{\"architecture\":\"amd64\",\"os\":"
+            "\"windows\"}}]}' "
+            "$type.list.v2+json $type.v2+json ${#got} $digest | curl -sf --noproxy '*' -X PUT -H "
+            "\"Content-Type: $type.list.v2+json\" --data-binary @- "
+            "http://$at/v2/layers/manifests/windows\n"
+            "! docker pull $at/layers:windows 2>&1");
+        QVERIFY2(windows.exitCode == 0, (windows.out + windows.err).c_str());
+        QVERIFY2(windows.out.find("no matching manifest for linux/amd64") != std::string::npos,
+                 windows.out.c_str());
+    }
+
     void anotherDocker_data()
     {
         QTest::addColumn<std::string>("path");

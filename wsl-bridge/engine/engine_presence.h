@@ -18,6 +18,7 @@ struct EngineAvailability {
     DialEngine dial;        // Empty: nobody can be reached, for `reason`.
     bool starting = false;  // It is worth waiting.
     std::string reason;     // Its state: "stopped", "starting: …".
+    std::string remedy = "start it with: slipway start";
 };
 
 // The availability of one engine, told to those who wait for it.

@@ -37,8 +37,7 @@ void EngineReach::attempt()
     auto left =
         std::chrono::ceil<std::chrono::milliseconds>(m_end - std::chrono::steady_clock::now());
     if (!now.starting)
-        return giveUp(fmt::format("the engine is not running ({}); start it with: slipway start",
-                                  now.reason));
+        return giveUp(fmt::format("the engine is not running ({}); {}", now.reason, now.remedy));
     if (left.count() <= 0)
         return giveUp(
             fmt::format("the engine is not ready yet ({}); see: slipway status", now.reason));

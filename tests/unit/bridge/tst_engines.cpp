@@ -211,6 +211,26 @@ private slots:
                  certificates.error().message.c_str());
     }
 
+    void oneThatCantBeHadIsNotReplacedByTheOther()
+    {
+        Bench bench;
+        QVERIFY(bench.engines->setWindows(WindowsEngine{bench.windows.address(), {}}));
+        QVERIFY(bench.use(EngineName::Windows).has_value());
+        bench.begin();
+        Settings settings = bench.saved();
+        settings.windows->tlsDir = "/nonexistent";
+        auto configured = bench.engines->configure(settings);
+        QVERIFY(!configured);
+        std::string told = bench.ask();
+        QVERIFY2(told.find("503") != std::string::npos &&
+                     told.find("/nonexistent/ca.pem") != std::string::npos &&
+                     told.find("slipway engine use linux") != std::string::npos,
+                 told.c_str());
+        QVERIFY(bench.engines->reach().trouble.find("/nonexistent") != std::string::npos);
+        QVERIFY(bench.use(EngineName::Linux).has_value());
+        QCOMPARE(bench.ask(), std::string("linux"));
+    }
+
     void anotherAddressHoldsFromTheNextRequest()
     {
         Bench bench;
