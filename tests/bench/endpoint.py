@@ -42,7 +42,8 @@ def direct_socket(slipway):
 @contextlib.contextmanager
 def socat(folder, target):
     path = folder / "socat.sock"
-    process = subprocess.Popen(["socat", f"UNIX-LISTEN:{path},fork", f"UNIX-CONNECT:{target}"])
+    process = subprocess.Popen(["socat", f"UNIX-LISTEN:{path},fork", f"UNIX-CONNECT:{target}"],
+                               stderr=subprocess.DEVNULL)
     try:
         until_pinged(path)
         yield str(path)
