@@ -307,9 +307,8 @@ void Bridge::offerEngine()
         return;
     }
     bool comes = condition == v1::CONDITION_STARTING || condition == v1::CONDITION_TROUBLE;
-    std::string reason = condition == v1::CONDITION_STOPPED
-                             ? std::string("stopped")
-                             : m_lifecycle.reason();
+    std::string reason =
+        condition == v1::CONDITION_STOPPED ? std::string("stopped") : m_lifecycle.reason();
     m_engines->machine().setAvailability({.starting = comes, .reason = reason});
 }
 
