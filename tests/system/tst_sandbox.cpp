@@ -258,7 +258,10 @@ private slots:
         pid_t pid = world.start();
         QVERIFY2(pid > 0, world.said.c_str());
         auto line = "agent has " + std::string(32, 'x');
-        QVERIFY(waitFor([&] { return world.log().rfind(line) != world.log().find(line); }));
+        QVERIFY(waitFor([&] {
+            std::string log = world.log();  // Read once: it grows meanwhile.
+            return log.rfind(line) != log.find(line);
+        }));
         QVERIFY(world.logHas("exit code 7"));
     }
 
