@@ -235,9 +235,7 @@ void Bridge::useEngine(EngineName engine, Done done)
 
 void Bridge::listenTcp(const std::optional<TcpSettings>& tcp)
 {
-    bool same = tcp && m_tcpSettings && m_tcp && toText(*tcp) == toText(*m_tcpSettings) &&
-                tcp->tls == m_tcpSettings->tls;
-    if (same) return;
+    if (m_tcp && tcp == m_tcpSettings) return;
     m_tcp.reset();
     m_tcpTrouble.clear();
     m_tcpSettings = tcp;

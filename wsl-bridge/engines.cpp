@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "shared/core/log.h"
+#include "shared/net/docker_ports.h"
 #include "wsl-bridge/engine/remote_engine.h"
 
 namespace slipway {
@@ -29,7 +30,7 @@ Result<Way> wayTo(Loop& loop, const WindowsEngine& windows)
 {
     TRY(auto address, parseEngineAddress(windows.host));
     std::optional<TlsContext> tls;
-    if (!windows.tlsDir.empty() || address.port == kTlsPort) {
+    if (!windows.tlsDir.empty() || address.port == kDockerTlsPort) {
         TRY(auto made,
             TlsContext::client(windows.tlsDir.empty() ? TlsFiles{} : tlsFilesIn(windows.tlsDir)));
         tls = std::move(made);
@@ -106,9 +107,7 @@ Result<> Engines::setWindows(const std::optional<WindowsEngine>& windows)
 // engine all the same: whoever asks it is told why, and is not led to another one.
 Result<> Engines::adopt(const std::optional<WindowsEngine>& windows)
 {
-    bool same = windows && m_windows && windows->host == m_windows->host &&
-                windows->tlsDir == m_windows->tlsDir;
-    if (same && m_other->engine.now().dial) return {};
+    if (windows && windows == m_windows && m_other->engine.now().dial) return {};
     m_look.reset();
     m_reach = {};
     m_windows = windows;

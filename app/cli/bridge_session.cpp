@@ -84,55 +84,51 @@ Result<bool> BridgeSession::launchIfAbsent()
     return true;
 }
 
-Result<> BridgeSession::startEngine()
+template <class Request, class Response>
+Result<> BridgeSession::call(const std::string& what,
+                             grpc::Status (v1::Bridge::Stub::*method)(grpc::ClientContext*,
+                                                                      const Request&, Response*),
+                             const Request& request)
 {
     Progress progress(*m_stub);
-    grpc::ClientContext call;
-    v1::StartEngineResponse response;
-    return resultOf("start", m_stub->StartEngine(&call, {}, &response));
+    grpc::ClientContext context;
+    Response response;
+    return resultOf(what, (m_stub.get()->*method)(&context, request, &response));
+}
+
+Result<> BridgeSession::startEngine()
+{
+    return call("start", &v1::Bridge::Stub::StartEngine, {});
 }
 
 Result<> BridgeSession::restartEngine()
 {
-    Progress progress(*m_stub);
-    grpc::ClientContext call;
-    v1::RestartEngineResponse response;
-    return resultOf("restart", m_stub->RestartEngine(&call, {}, &response));
+    return call("restart", &v1::Bridge::Stub::RestartEngine, {});
 }
 
 Result<> BridgeSession::reset()
 {
-    Progress progress(*m_stub);
-    grpc::ClientContext call;
-    v1::ResetResponse response;
-    return resultOf("reset", m_stub->Reset(&call, {}, &response));
+    return call("reset", &v1::Bridge::Stub::Reset, {});
 }
 
 Result<> BridgeSession::setTcpEndpoint(const v1::SetTcpEndpointRequest& request)
 {
-    grpc::ClientContext call;
-    v1::SetTcpEndpointResponse response;
-    return resultOf("endpoint over TCP", m_stub->SetTcpEndpoint(&call, request, &response));
+    return call("endpoint over TCP", &v1::Bridge::Stub::SetTcpEndpoint, request);
 }
 
 Result<> BridgeSession::useEngine(const std::string& name)
 {
-    Progress progress(*m_stub);
-    grpc::ClientContext call;
     v1::UseEngineRequest request;
     request.set_name(name);
-    v1::UseEngineResponse response;
-    return resultOf("use the " + name + " engine", m_stub->UseEngine(&call, request, &response));
+    return call("use the " + name + " engine", &v1::Bridge::Stub::UseEngine, request);
 }
 
 Result<> BridgeSession::setWindowsEngine(const std::string& host, const std::string& tlsFolder)
 {
-    grpc::ClientContext call;
     v1::SetWindowsEngineRequest request;
     request.set_host(host);
     request.set_tls_folder(tlsFolder);
-    v1::SetWindowsEngineResponse response;
-    return resultOf("set the Windows engine", m_stub->SetWindowsEngine(&call, request, &response));
+    return call("set the Windows engine", &v1::Bridge::Stub::SetWindowsEngine, request);
 }
 
 Result<> BridgeSession::stop()

@@ -42,6 +42,12 @@ public:
     Result<> stop();
 
 private:
+    template <class Request, class Response>
+    Result<> call(const std::string& what,
+                  grpc::Status (v1::Bridge::Stub::*method)(grpc::ClientContext*, const Request&,
+                                                           Response*),
+                  const Request& request);
+
     Home m_home;
     std::shared_ptr<grpc::Channel> m_channel;
     std::unique_ptr<v1::Bridge::Stub> m_stub;

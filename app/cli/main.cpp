@@ -63,7 +63,7 @@ void addEngineCommands(CLI::App& app, Options& options)
         [&options](const Home& home) { return resetCommand(home, options.yes); });
     reset->add_flag("-y,--yes", options.yes, "Do not ask.");
     auto* uninstall = command(
-        app, options, "uninstall", "Stop Slipway and remove its home and its docker context.",
+        app, options, "uninstall", "Stop Slipway and remove its home and its docker contexts.",
         "Its start at login goes too. Programs and installed packages stay.\nExit codes: 0 "
         "removed, 1 it failed or you said no.",
         [&options](const Home& home) { return uninstallCommand(home, options.yes); });

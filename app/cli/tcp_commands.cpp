@@ -7,15 +7,13 @@
 #include "app/cli/commands.h"
 #include "app/cli/text.h"
 #include "shared/core/folder_owner.h"
+#include "shared/net/docker_ports.h"
 #include "shared/tls/tls_context.h"
 
 namespace slipway {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::uint16_t kTlsPort = 2376;
-constexpr std::uint16_t kPlainPort = 2375;
 
 fs::path clientFolder(const Home& home)
 {
@@ -51,7 +49,7 @@ Result<int> tcpEndpointCommand(const Home& home, const TcpWanted& wanted)
     if (wanted.how != "off") {
         request.set_address(wanted.address.empty() ? "127.0.0.1" : wanted.address);
         request.set_tls(tls);
-        request.set_port(wanted.port ? wanted.port : tls ? kTlsPort : kPlainPort);
+        request.set_port(wanted.port ? wanted.port : tls ? kDockerTlsPort : kDockerPort);
     }
     TRY_VOID(bridge.setTcpEndpoint(request));
     TRY(auto now, bridge.state());

@@ -1,20 +1,18 @@
 #include "app/launcher/machine_record.h"
 
-#include <fstream>
-#include <iterator>
 #include <string>
 
 #include "shared/process/process_facts.h"
+#include "shared/core/small_file.h"
 #include "shared/json/json.h"
 
 namespace slipway {
 
 MachineRecord machineRecord(const Home& home)
 {
-    std::ifstream in(home.machineFile());
-    if (!in) return MachineRecord::None;
-    std::string text(std::istreambuf_iterator<char>(in), {});
-    auto record = parseJson(text, home.machineFile().string());
+    auto text = readFile(home.machineFile());
+    if (!text) return MachineRecord::None;
+    auto record = parseJson(*text, home.machineFile().string());
     boost::system::error_code absent;
     const auto* pid = record ? record->find_pointer("/pid", absent) : nullptr;
     const auto* startTime = record ? record->find_pointer("/start_time", absent) : nullptr;

@@ -1,15 +1,12 @@
 #include "shared/paths/docker_context.h"
 
 #include <array>
-#include <cerrno>
 #include <cstdlib>
-#include <fstream>
-#include <iterator>
 
 #include <fmt/format.h>
 #include <openssl/sha.h>
 
-#include "shared/core/replace_file.h"
+#include "shared/core/small_file.h"
 #include "shared/json/json.h"
 #include "shared/paths/file_access_as.h"
 
@@ -47,9 +44,7 @@ fs::path metaFile(const User& user, std::string_view name)
 // file.
 std::string textIn(const fs::path& file, const char* pointer)
 {
-    std::ifstream in(file, std::ios::binary);
-    std::string content(std::istreambuf_iterator<char>(in), {});
-    auto parsed = parseJson(content, file.string());
+    auto parsed = parseJson(readFile(file).value_or(""), file.string());
     boost::system::error_code absent;
     const auto* value = parsed ? parsed->find_pointer(pointer, absent) : nullptr;
     return value && value->is_string() ? std::string(value->get_string()) : std::string();

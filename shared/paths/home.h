@@ -25,7 +25,7 @@ struct Home {
     std::filesystem::path settingsFile() const { return root / "settings.json"; }
     std::filesystem::path daemonJson() const { return root / "daemon.json"; }
     std::filesystem::path endpointSocket() const { return root / "docker.sock"; }
-    std::string endpointUrl() const { return "unix://" + endpointSocket().string(); }
+    std::string endpointUrl() const { return endpoints().inUse.url(); }
     // Those that lead to one engine for good, whichever is in use.
     std::filesystem::path linuxSocket() const { return root / "docker-linux.sock"; }
     std::filesystem::path windowsSocket() const { return root / "docker-windows.sock"; }

@@ -2,8 +2,6 @@
 
 #include <memory>
 
-#include <arpa/inet.h>
-
 #include <fmt/format.h>
 #include <openssl/bio.h>
 #include <openssl/evp.h>
@@ -11,7 +9,8 @@
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
 
-#include "shared/tls/tls_context.h"
+#include "shared/core/folder_owner.h"
+#include "shared/core/small_file.h"
 
 namespace slipway {
 namespace {
@@ -108,10 +107,8 @@ std::string alternativeNames(const std::vector<std::string>& hosts)
 {
     std::string names;
     for (const std::string& host : hosts) {
-        in6_addr ignored;
-        bool address = inet_pton(AF_INET, host.c_str(), &ignored) == 1 ||
-                       inet_pton(AF_INET6, host.c_str(), &ignored) == 1;
-        names += fmt::format("{}{}:{}", names.empty() ? "" : ",", address ? "IP" : "DNS", host);
+        names +=
+            fmt::format("{}{}:{}", names.empty() ? "" : ",", isAddress(host) ? "IP" : "DNS", host);
     }
     return names;
 }
@@ -151,6 +148,26 @@ Result<PemPair> issueCertificate(const PemPair& authority, const std::string& na
                 sign(made, issuer.get(), key.get());
     if (!good) return failTls(fmt::format("issue a certificate to {}", name));
     return toPem(made);
+}
+
+Result<> makeCertificateFolder(const std::filesystem::path& folder)
+{
+    std::error_code failed;
+    std::filesystem::create_directories(folder, failed);
+    if (!failed) std::filesystem::permissions(folder, std::filesystem::perms::owner_all, failed);
+    if (failed) return failErrno(fmt::format("make {}", folder.string()), failed.value());
+    return giveToFolderOwner(folder);
+}
+
+Result<TlsFiles> writeCertificates(const std::filesystem::path& folder, const PemPair& own,
+                                   const PemPair& authority)
+{
+    TlsFiles files = tlsFilesIn(folder);
+    TRY_VOID(makeCertificateFolder(folder));
+    TRY_VOID(replacePrivateFile(files.key, own.key));
+    TRY_VOID(replaceFile(files.certificate, own.certificate));
+    TRY_VOID(replaceFile(files.authority, authority.certificate));
+    return files;
 }
 
 }  // namespace slipway

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "shared/core/error.h"
+#include "shared/tls/tls_context.h"
 
 namespace slipway {
 
@@ -20,5 +21,11 @@ enum class TlsRole { Client, Server };
 // `hosts` are the names and addresses by which a server is reached.
 Result<PemPair> issueCertificate(const PemPair& authority, const std::string& name, TlsRole role,
                                  const std::vector<std::string>& hosts = {});
+
+// A folder for certificates, its owner's alone.
+Result<> makeCertificateFolder(const std::filesystem::path& folder);
+// Such a folder with what one end needs, as tlsFilesIn() names it.
+Result<TlsFiles> writeCertificates(const std::filesystem::path& folder, const PemPair& own,
+                                   const PemPair& authority);
 
 }  // namespace slipway

@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include <arpa/inet.h>
+
 #include <fmt/format.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -72,6 +74,13 @@ Result<TlsContext> TlsContext::server(const TlsFiles& files)
     SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
     SSL_CTX_set_num_tickets(context.get(), 0);
     return TlsContext(std::move(context), true);
+}
+
+bool isAddress(const std::string& host)
+{
+    in6_addr ignored;
+    return inet_pton(AF_INET, host.c_str(), &ignored) == 1 ||
+           inet_pton(AF_INET6, host.c_str(), &ignored) == 1;
 }
 
 std::string tlsReason()

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <string>
 
 #include <openssl/types.h>
 
@@ -37,6 +38,9 @@ private:
     std::shared_ptr<ssl_ctx_st> m_context;
     bool m_serves;
 };
+
+// Whether a host is named by its address, as a certificate then has it: IPv4 or IPv6, numeric.
+bool isAddress(const std::string& host);
 
 // What OpenSSL has to say about the call that has just failed.
 std::string tlsReason();

@@ -11,8 +11,6 @@
 // there already is handed over by way of the loop.
 #include "shared/tls/tls_stream.h"
 
-#include <arpa/inet.h>
-
 #include <fmt/format.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -214,13 +212,6 @@ private:
     std::string m_with;
     TlsDone m_done;
 };
-
-bool isAddress(const std::string& name)
-{
-    in6_addr ignored;
-    return inet_pton(AF_INET, name.c_str(), &ignored) == 1 ||
-           inet_pton(AF_INET6, name.c_str(), &ignored) == 1;
-}
 
 // Certificates name a host or an address, and a name is asked for in the open (SNI), RFC 6066.
 void expectName(SSL* ssl, const std::string& name)

@@ -174,7 +174,7 @@ def main():
     options = parsing.parse_args()
     http_load = options.bin.parent / "tests/http-load"
     if not http_load.exists():
-        sys.exit(f"{http_load} is missing; packaging/quickstart builds it")
+        sys.exit(f"{http_load} is missing; cmake --build build/release --target http-load makes it")
     verdict = Verdict()
     with own_slipway(options.bin) as slipway:
         slipway.start()

@@ -360,6 +360,11 @@ std::string settingsOfTheWay()
     return fmt::format("{{\"files\": \"{}\"}}", files);
 }
 
+bool has(const std::string& text, const std::string& part)
+{
+    return text.find(part) != std::string::npos;
+}
+
 Result<std::string> httpGet(const std::string& address, int port, const std::string& path)
 {
     Command command;

@@ -85,6 +85,8 @@ std::string settingsOfTheWay();
 bool eventually(const std::function<bool()>& condition,
                 std::chrono::milliseconds limit = std::chrono::seconds(10));
 
+bool has(const std::string& text, const std::string& part);
+
 // The body of a GET over loopback TCP; an error if nobody answers.
 Result<std::string> httpGet(const std::string& address, int port, const std::string& path = "/");
 

@@ -1,12 +1,9 @@
 // Linux and Windows containers: the switch between the machine's engine and another one, for which
 // a second dockerd stands in, behind TLS and clients' certificates.
-#include <fstream>
-
 #include <QtTest>
 #include <fmt/format.h>
 
 #include "shared/tls/certificates.h"
-#include "shared/tls/tls_context.h"
 #include "tests/support/other_engine.h"
 #include "tests/support/own_host.h"
 
@@ -14,24 +11,6 @@ using namespace slipway;
 using namespace slipway::test;
 using namespace std::chrono_literals;
 namespace fs = std::filesystem;
-
-namespace {
-
-bool has(const std::string& text, const std::string& part)
-{
-    return text.find(part) != std::string::npos;
-}
-
-void writeFiles(const fs::path& folder, const PemPair& own, const PemPair& authority)
-{
-    fs::create_directories(folder);
-    TlsFiles files = tlsFilesIn(folder);
-    std::ofstream(files.authority) << authority.certificate;
-    std::ofstream(files.certificate) << own.certificate;
-    std::ofstream(files.key) << own.key;
-}
-
-}  // namespace
 
 class TestModes : public QObject {
     Q_OBJECT
@@ -68,14 +47,18 @@ private slots:
         QVERIFY2(entered, entered ? "" : entered.error().message.c_str());
         m_port = freePort();
         PemPair authority = *makeAuthority("theirs");
-        writeFiles("/run/certs/server",
-                   *issueCertificate(authority, "engine", TlsRole::Server, {"127.0.0.1"}),
-                   authority);
-        writeFiles("/run/certs/client", *issueCertificate(authority, "ann", TlsRole::Client),
-                   authority);
+        QVERIFY(writeCertificates(
+                    "/run/certs/server",
+                    *issueCertificate(authority, "engine", TlsRole::Server, {"127.0.0.1"}),
+                    authority)
+                    .has_value());
+        QVERIFY(writeCertificates("/run/certs/client",
+                                  *issueCertificate(authority, "ann", TlsRole::Client), authority)
+                    .has_value());
         PemPair stranger = *makeAuthority("nobody's");
-        writeFiles("/run/certs/stranger", *issueCertificate(stranger, "eve", TlsRole::Client),
-                   authority);
+        QVERIFY(writeCertificates("/run/certs/stranger",
+                                  *issueCertificate(stranger, "eve", TlsRole::Client), authority)
+                    .has_value());
         startWindows();
         m_slipway = std::make_unique<SlipwayFixture>();
         QVERIFY(m_slipway->start());

@@ -11,15 +11,6 @@ using namespace slipway::test;
 using namespace std::chrono_literals;
 namespace fs = std::filesystem;
 
-namespace {
-
-bool has(const std::string& text, const std::string& part)
-{
-    return text.find(part) != std::string::npos;
-}
-
-}  // namespace
-
 class TestNeighbours : public QObject {
     Q_OBJECT
 

@@ -28,11 +28,6 @@ std::string textOf(const fs::path& file)
     return {std::istreambuf_iterator<char>(in), {}};
 }
 
-bool has(const std::string& text, const std::string& part)
-{
-    return text.find(part) != std::string::npos;
-}
-
 #define HAS(text, part)                                                      \
     do {                                                                     \
         const std::string text_ = (text);                                    \

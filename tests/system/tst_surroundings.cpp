@@ -14,10 +14,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-bool has(const std::string& text, const std::string& part)
-{
-    return text.find(part) != std::string::npos;
-}
 std::string allOf(const Output& output)
 {
     return output.out + output.err;

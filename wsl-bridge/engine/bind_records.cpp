@@ -2,14 +2,13 @@
 
 #include <algorithm>
 #include <cctype>
-#include <fstream>
 #include <system_error>
 
 #include <fmt/format.h>
 
 #include "shared/core/folder_owner.h"
 #include "shared/core/log.h"
-#include "shared/core/replace_file.h"
+#include "shared/core/small_file.h"
 #include "shared/json/json.h"
 #include "wsl-bridge/engine/bind_spec.h"
 
@@ -18,11 +17,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-Result<std::vector<BindRecord>> readFile(const fs::path& file)
+Result<std::vector<BindRecord>> readRecord(const fs::path& file)
 {
-    std::ifstream in(file, std::ios::binary);
-    std::string text(std::istreambuf_iterator<char>(in), {});
-    TRY(auto json, parseJson(text, file.string()));
+    TRY(auto json, parseJson(readFile(file).value_or(""), file.string()));
     auto malformed = [&] {
         return fail(Code::DataLoss, file.string() + ": not a record of binds");
     };
@@ -88,7 +85,7 @@ BindRecords::BindRecords(fs::path dir) : m_dir(std::move(dir))
             continue;
         }
         if (entry.path().extension() != ".json") continue;
-        auto binds = readFile(entry.path());
+        auto binds = readRecord(entry.path());
         if (binds) {
             m_entries[entry.path().stem().string()] = {std::move(*binds), 0};
             continue;

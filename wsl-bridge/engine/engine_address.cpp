@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "shared/net/docker_ports.h"
+
 namespace slipway {
 namespace {
 
@@ -64,7 +66,7 @@ Result<EngineAddress> parseEngineAddress(std::string_view text)
     if (rest.find_first_of("/?#@ \t") != rest.npos) return failAddress(text, "HOST holds too much");
     HostAndPort parts = split(rest);
     if (parts.host.empty()) return failAddress(text, "it names no host");
-    EngineAddress address{.host = std::string(parts.host), .port = kPlainPort};
+    EngineAddress address{.host = std::string(parts.host), .port = kDockerPort};
     if (!parts.hasPort) return address;
     const char* end = parts.port.data() + parts.port.size();
     auto read = std::from_chars(parts.port.data(), end, address.port);

@@ -10,10 +10,6 @@
 
 namespace slipway {
 
-// The ports that are docker's by custom: in the open, and with TLS.
-inline constexpr std::uint16_t kPlainPort = 2375;
-inline constexpr std::uint16_t kTlsPort = 2376;
-
 struct EngineAddress {
     std::filesystem::path socket;  // A unix socket; else
     std::string host;              // a name, or an address without brackets, and

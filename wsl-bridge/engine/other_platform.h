@@ -6,7 +6,7 @@
 namespace slipway {
 
 // `platform` is the engine's own: linux, or windows. The messages are dockerd's (moby/moby,
-// daemon/containerd, distribution/pull_v2.go, image/store.go).
+// distribution/pull_v2.go and daemon/images/image.go).
 bool isAboutOtherPlatform(std::string_view message, std::string_view platform);
 
 }  // namespace slipway

@@ -1,9 +1,10 @@
 #include "wsl-bridge/machine/rootfs_import.h"
 
 #include <fstream>
-#include <iterator>
 
 #include <fmt/format.h>
+
+#include "shared/core/small_file.h"
 
 namespace slipway {
 namespace {
@@ -34,8 +35,7 @@ Result<std::string> stampOf(const fs::path& rootfs)
 
 bool isImported(const fs::path& machineDir, const std::string& stamp)
 {
-    std::ifstream in(stampFile(machineDir));
-    return std::string(std::istreambuf_iterator<char>(in), {}) == stamp;
+    return readFile(stampFile(machineDir)) == stamp;
 }
 
 Result<> noteImported(const fs::path& machineDir, const std::string& stamp)

@@ -8,8 +8,6 @@
 #include "wsl-bridge/machine/machine.h"
 
 #include <csignal>
-#include <fstream>
-#include <iterator>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -21,6 +19,7 @@
 
 #include "shared/core/folder_owner.h"
 #include "shared/core/log.h"
+#include "shared/core/small_file.h"
 #include "shared/json/json.h"
 #include "shared/process/child.h"
 #include "shared/process/process_facts.h"
@@ -44,12 +43,6 @@ constexpr auto kAdoptedAnswersWithin = 5s;  // The agent may just be on its way 
 constexpr auto kRedialEvery = 20ms;
 // For logs, records and what the engine writes at its start.
 constexpr std::uint64_t kRoomBytes = 32u << 20;
-
-std::string textOfFile(const fs::path& file)
-{
-    std::ifstream in(file);
-    return {std::istreambuf_iterator<char>(in), {}};
-}
 
 Result<> writePrivate(const fs::path& file, const std::string& text)
 {
@@ -349,7 +342,7 @@ private:
     Result<> takeRecorded()
     {
         const auto& home = m_options.home;
-        auto text = textOfFile(home.machineFile());
+        auto text = readFile(home.machineFile()).value_or("");
         if (text.empty()) return fail(Code::NotFound, "no machine is recorded");
         TRY(auto record, parseRecord(text, home.machineFile()));
         m_pid = record.facts.pid;
@@ -360,7 +353,7 @@ private:
             return fail(Code::NotFound, "the recorded machine has ended");
         }
         m_record = std::move(record);
-        auto hex = textOfFile(home.tokenFile());
+        auto hex = readFile(home.tokenFile()).value_or("");
         auto token = hex.empty() ? fail(Code::DataLoss, "it is gone") : tokenFromHex(hex);
         if (!token)
             return tl::unexpected(context(home.tokenFile().string(), std::move(token).error()));
@@ -413,7 +406,7 @@ private:
 
     std::string endedEarly() const
     {
-        auto log = textOfFile(m_options.home.logDir() / "agent.log");
+        auto log = readFile(m_options.home.logDir() / "agent.log").value_or("");
         while (log.ends_with('\n')) log.pop_back();
         return fmt::format("the machine ended during its start: {}",
                            log.substr(log.rfind('\n') + 1));

@@ -1,13 +1,11 @@
 #include "wsl-bridge/settings/settings.h"
 
-#include <fstream>
 #include <functional>
-#include <iterator>
 #include <optional>
 
 #include <fmt/format.h>
 
-#include "shared/core/replace_file.h"
+#include "shared/core/small_file.h"
 #include "shared/json/json.h"
 
 namespace slipway {
@@ -15,13 +13,6 @@ namespace {
 
 namespace fs = std::filesystem;
 namespace json = boost::json;
-
-std::optional<std::string> contentOf(const fs::path& file)
-{
-    std::ifstream in(file, std::ios::binary);
-    if (!in) return std::nullopt;
-    return std::string(std::istreambuf_iterator<char>(in), {});
-}
 
 // A name that holds nothing yet, so that an earlier mishap is not overwritten by a later one.
 fs::path asideName(const fs::path& file)
@@ -76,7 +67,7 @@ Result<TcpSettings> tcpOf(const json::value& value)
         if (!tls->is_bool()) return fail(Code::InvalidArgument, "\"tls\" must be true or false");
         tcp.tls = tls->get_bool();
     }
-    tcp.port = tcp.tls ? 2376 : 2375;
+    tcp.port = tcp.tls ? kDockerTlsPort : kDockerPort;
     if (const json::value* port = object.if_contains("port")) {
         json::error_code wrong;
         tcp.port = port->to_number<std::uint16_t>(wrong);
@@ -125,7 +116,7 @@ Result<Settings> settingsOf(const json::value& value)
 
 Result<> changeFile(const fs::path& file, const std::function<void(json::object&)>& change)
 {
-    TRY(auto settings, parseJson(contentOf(file).value_or("{}"), file.string()));
+    TRY(auto settings, parseJson(readFile(file).value_or("{}"), file.string()));
     if (!settings.is_object())
         return fail(Code::InvalidArgument, fmt::format("{}: not a JSON object", file.string()));
     change(settings.get_object());
@@ -173,14 +164,14 @@ Result<> saveEngines(const fs::path& file, const std::optional<WindowsEngine>& w
 
 Settings peekSettings(const fs::path& file)
 {
-    auto parsed = parseJson(contentOf(file).value_or("{}"), file.string());
+    auto parsed = parseJson(readFile(file).value_or("{}"), file.string());
     auto settings = parsed ? settingsOf(*parsed) : tl::unexpected(parsed.error());
     return settings.value_or(Settings{});
 }
 
 Loaded<Settings> loadSettings(const fs::path& file)
 {
-    auto text = contentOf(file);
+    auto text = readFile(file);
     if (!text) return {};
     auto parsed = parseJson(*text, file.string());
     if (!parsed) return {{}, {keepAside(file, parsed.error().message)}};
@@ -194,7 +185,7 @@ Loaded<Settings> loadSettings(const fs::path& file)
 
 Loaded<std::string> loadDaemonJson(const fs::path& file)
 {
-    auto text = contentOf(file);
+    auto text = readFile(file);
     if (!text) return {};
     auto parsed = parseJson(*text, file.string());
     if (!parsed) return {{}, {keepAside(file, parsed.error().message)}};

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "shared/core/error.h"
+#include "shared/net/docker_ports.h"
 
 namespace slipway {
 
@@ -24,13 +25,17 @@ enum class EngineName { Linux, Windows };
 struct WindowsEngine {
     std::string host;              // As docker takes it: see wsl-bridge/engine/engine_address.h.
     std::filesystem::path tlsDir;  // With ca.pem, cert.pem and key.pem. Empty: none.
+
+    bool operator==(const WindowsEngine&) const = default;
 };
 
 // The endpoint over TCP as well.
 struct TcpSettings {
     std::string address = "127.0.0.1";  // Numeric.
-    std::uint16_t port = 2376;
+    std::uint16_t port = kDockerTlsPort;
     bool tls = true;  // Without it only on this host's own addresses.
+
+    bool operator==(const TcpSettings&) const = default;
 };
 
 struct Settings {

@@ -1,6 +1,4 @@
 // Engines elsewhere: how their addresses are written, and the ways to them over real sockets.
-#include <fstream>
-
 #include <QTemporaryDir>
 #include <QtTest>
 
@@ -14,17 +12,6 @@ using namespace slipway;
 using slipway::test::runUntil;
 
 namespace {
-
-TlsFiles writeFiles(const std::filesystem::path& folder, const PemPair& own,
-                    const PemPair& authority)
-{
-    std::filesystem::create_directories(folder);
-    TlsFiles files = tlsFilesIn(folder);
-    std::ofstream(files.authority) << authority.certificate;
-    std::ofstream(files.certificate) << own.certificate;
-    std::ofstream(files.key) << own.key;
-    return files;
-}
 
 // Dials once and keeps what comes of it.
 struct Dial {
@@ -142,10 +129,10 @@ private slots:
         QTemporaryDir dir;
         std::filesystem::path folder = dir.path().toStdString();
         PemPair authority = *makeAuthority("test");
-        auto server = *TlsContext::server(writeFiles(
+        auto server = *TlsContext::server(*writeCertificates(
             folder / "server",
             *issueCertificate(authority, "server", TlsRole::Server, {"127.0.0.1"}), authority));
-        auto client = *TlsContext::client(writeFiles(
+        auto client = *TlsContext::client(*writeCertificates(
             folder / "client", *issueCertificate(authority, "client", TlsRole::Client), authority));
         Loop loop;
         std::unique_ptr<TlsHandshake> shaking;

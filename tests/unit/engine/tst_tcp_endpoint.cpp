@@ -1,12 +1,10 @@
 // The endpoint's TCP listener: who gets in, and that its certificates are made once.
-#include <fstream>
-#include <iterator>
-
 #include <sys/stat.h>
 
 #include <QTemporaryDir>
 #include <QtTest>
 
+#include "shared/core/small_file.h"
 #include "shared/tls/tls_stream.h"
 #include "tests/support/run_until.h"
 #include "wsl-bridge/engine/remote_engine.h"
@@ -18,12 +16,6 @@ using slipway::test::runUntil;
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string contentOf(const fs::path& file)
-{
-    std::ifstream in(file);
-    return std::string(std::istreambuf_iterator<char>(in), {});
-}
 
 struct Bench {
     QTemporaryDir dir;
@@ -110,13 +102,13 @@ private slots:
     {
         Bench bench;
         QVERIFY(bench.listen(true).has_value());
-        std::string client = contentOf(bench.certificates() / "client/cert.pem");
+        auto client = readFile(bench.certificates() / "client/cert.pem");
         QVERIFY(bench.listen(true).has_value());
-        QCOMPARE(contentOf(bench.certificates() / "client/cert.pem"), client);
+        QCOMPARE(readFile(bench.certificates() / "client/cert.pem"), client);
         QVERIFY(bench.reaches(bench.certificates() / "client"));
         fs::remove(bench.certificates() / "ca-key.pem");  // A new authority certifies anew.
         QVERIFY(bench.listen(true).has_value());
-        QVERIFY(contentOf(bench.certificates() / "client/cert.pem") != client);
+        QVERIFY(readFile(bench.certificates() / "client/cert.pem") != client);
         QVERIFY(bench.reaches(bench.certificates() / "client"));
     }
 

@@ -21,17 +21,6 @@ void write(const std::filesystem::path& file, const std::string& text)
     std::ofstream(file) << text;
 }
 
-// What a folder of certificates holds for one end.
-TlsFiles files(const std::filesystem::path& folder, const PemPair& own, const PemPair& authority)
-{
-    std::filesystem::create_directories(folder);
-    TlsFiles named = tlsFilesIn(folder);
-    write(named.authority, authority.certificate);
-    write(named.certificate, own.certificate);
-    write(named.key, own.key);
-    return named;
-}
-
 // Two ends on one loop; each is there once its handshake is done.
 struct Ends {
     Ends(Loop& loop, const TlsContext& serves, const TlsContext& asks, const std::string& name)
@@ -84,11 +73,12 @@ private slots:
                                            {"localhost", "127.0.0.1", "::1"});
         PemPair client = *issueCertificate(authority, "client", TlsRole::Client);
         PemPair alien = *issueCertificate(stranger, "alien", TlsRole::Client);
-        m_server = *TlsContext::server(files(folder / "server", server, authority));
-        m_client = *TlsContext::client(files(folder / "client", client, authority));
-        m_alien = *TlsContext::client(files(folder / "alien", alien, authority));
-        m_trusting = *TlsContext::client(files(folder / "trusting", client, stranger));
-        m_serverAsClient = *TlsContext::client(files(folder / "role", server, authority));
+        m_server = *TlsContext::server(*writeCertificates(folder / "server", server, authority));
+        m_client = *TlsContext::client(*writeCertificates(folder / "client", client, authority));
+        m_alien = *TlsContext::client(*writeCertificates(folder / "alien", alien, authority));
+        m_trusting = *TlsContext::client(*writeCertificates(folder / "trusting", client, stranger));
+        m_serverAsClient =
+            *TlsContext::client(*writeCertificates(folder / "role", server, authority));
         m_nobody = *TlsContext::client({.authority = folder / "server/ca.pem"});
     }
 
