@@ -1,15 +1,16 @@
 // Theory of operation. Each accepted socket is a Stream, which goes one way: handshake, then for
 // `engine` and `connect` a connection to the target in the machine (before the answer, so that the
-// bridge hears of a refusal), the answer, and a relay until both directions have ended. For the
-// other services it ends with the answer, and the descriptor goes to its taker.
+// bridge hears of a refusal), the answer, and a relay until both directions have ended. A bridge
+// that takes sockets gets the target's with the answer, and the Stream ends with it, as it does for
+// the other services, whose descriptor goes to its taker.
 #include "linux-vm-agent/tunnel_listener.h"
 
 #include <fmt/format.h>
 
 #include "linux-vm-agent/engine/layout.h"
 #include "shared/core/log.h"
+#include "shared/io/connect_socket.h"
 #include "shared/io/relay.h"
-#include "shared/io/uv_stream.h"
 
 namespace slipway {
 namespace {
@@ -68,12 +69,7 @@ private:
                 "bridge and agent are of one release"});
     }
 
-    void connectPath(const std::string& path)
-    {
-        m_connecting = connectUnix(m_owner.m_loop, path, [this](Result<StreamPtr> target) {
-            connected(std::move(target));
-        });
-    }
+    void connectPath(const std::string& path) { connected(connectUnixSocket(path)); }
 
     void connectTarget(const v1::ConnectService& connect)
     {
@@ -83,15 +79,17 @@ private:
             return refuse(
                 {Code::InvalidArgument, fmt::format("no port: {}", connect.tcp().port())});
         m_connecting =
-            connectTcp(m_owner.m_loop, connect.tcp().address(),
-                       static_cast<std::uint16_t>(connect.tcp().port()),
-                       [this](Result<StreamPtr> target) { connected(std::move(target)); });
+            connectTcpSocket(m_owner.m_loop, connect.tcp().address(),
+                             static_cast<std::uint16_t>(connect.tcp().port()),
+                             [this](Result<Descriptor> target) { connected(std::move(target)); });
     }
 
-    void connected(Result<StreamPtr> target)
+    void connected(Result<Descriptor> target)
     {
         if (!target) return refuse(target.error());
-        m_target = std::move(*target);
+        if (m_visitor->hello().takes_socket())
+            return m_visitor->handOver(*std::move(target), [this](const Result<>&) { end(); });
+        m_target = *std::move(target);
         m_visitor->answer({}, [this](Result<Descriptor> socket) {
             if (!socket) return end();
             relay(std::move(*socket));
@@ -101,10 +99,11 @@ private:
     void relay(Descriptor socket)
     {
         auto stream = adoptSocket(m_owner.m_loop, std::move(socket));
-        if (!stream) return end();
+        auto target = adoptSocket(m_owner.m_loop, std::move(m_target));
+        if (!stream || !target) return end();
         m_handshake.reset();
         m_connecting.reset();
-        m_relay = std::make_unique<Relay>(std::move(*stream), std::move(m_target),
+        m_relay = std::make_unique<Relay>(*std::move(stream), *std::move(target),
                                           [this](const Result<>&) { end(); });
         m_relay->start();
     }
@@ -131,7 +130,7 @@ private:
     std::unique_ptr<Handshake> m_handshake;
     Visitor* m_visitor = nullptr;  // Part of m_handshake.
     std::unique_ptr<Connecting> m_connecting;
-    StreamPtr m_target;
+    Descriptor m_target;  // To be relayed to.
     std::unique_ptr<Relay> m_relay;
 };
 

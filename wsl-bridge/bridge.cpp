@@ -135,6 +135,7 @@ void Bridge::machineUp(bool adopted)
 void Bridge::openSession()
 {
     Dialer& dialer = m_machine->dialer();
+    dialer.takeSockets(m_settings.streams == StreamsMode::Handed);
     m_client = std::make_unique<EngineClient>(m_loop, engineBehind(dialer));
     m_ports = std::make_unique<PortTable>(
         m_loop, dialer,

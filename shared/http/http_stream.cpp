@@ -135,23 +135,41 @@ BodyPump::~BodyPump()
     if (m_done) m_from.forget();
 }
 
-void BodyPump::start()
+void BodyPump::start(std::string head)
+{
+    m_head = std::move(head);
+    move(m_from.takeKept());
+}
+
+void BodyPump::more()
 {
     m_from.read([this](Result<ByteStream::Bytes> data) {
         if (!data) return finish(tl::unexpected(data.error()));
-        if (data->empty()) {
-            if (m_scanner.untilClose()) return finish({});
-            return finish(fail(Code::Unavailable, "the connection ended within a message's body"));
-        }
-        auto length = m_scanner.scan(textOf(*data));
-        if (!length) return finish(tl::unexpected(length.error()));
-        if (*length < data->size()) m_from.unread(data->subspan(*length));
-        m_to.write(data->first(*length), m_alive.wrap([this](Result<> written) {
-            m_writeFailed = !written;
-            if (!written || m_scanner.done()) return finish(std::move(written));
-            start();
-        }));
+        if (!data->empty()) return move(*data);
+        if (m_scanner.untilClose()) return finish({});
+        finish(fail(Code::Unavailable, "the connection ended within a message's body"));
     });
+}
+
+void BodyPump::move(ByteStream::Bytes bytes)
+{
+    auto length = m_scanner.scan(textOf(bytes));
+    if (!length) return finish(tl::unexpected(length.error()));
+    if (*length < bytes.size()) m_from.unread(bytes.subspan(*length));
+    auto part = bytes.first(*length);
+    if (!m_head.empty()) {
+        m_head += textOf(part);
+        part = bytesOf(m_head);
+    }
+    writeOrWait(m_to, part, m_alive.wrap([this](Result<> written) { moved(std::move(written)); }));
+}
+
+void BodyPump::moved(Result<> written)
+{
+    m_head = {};
+    m_writeFailed = !written;
+    if (!written || m_scanner.done()) return finish(std::move(written));
+    more();
 }
 
 void BodyPump::finish(Result<> result)

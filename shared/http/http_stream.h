@@ -18,10 +18,13 @@ public:
 
     void read(ReadDone done) override;
     void write(Bytes data, WriteDone done) override;
+    std::size_t writeNow(Bytes data) override { return m_below->writeNow(data); }
     void closeWrite() override;
 
     // The next read() gives these; a tail of what the last one gave.
     void unread(Bytes tail);
+    // What is there already, if anything; valid as what a read() gave.
+    Bytes takeKept() { return std::exchange(m_kept, {}); }
     // Nobody wants the outcome of the read or watch under way any more; its bytes are kept for the
     // next.
     void forget()
@@ -80,17 +83,23 @@ public:
 
     BodyPump(HttpStream& from, ByteStream& to, BodyScanner scanner, Done done);
     ~BodyPump();
-    void start();
+    // `head` goes before it, in one write with what there is of the body already. `done` may be
+    // called before this returns.
+    void start(std::string head);
 
     bool writeFailed() const { return m_writeFailed; }  // And not the read, or the framing.
 
 private:
+    void more();
+    void move(ByteStream::Bytes bytes);
+    void moved(Result<> written);
     void finish(Result<> result);
 
     HttpStream& m_from;
     ByteStream& m_to;
     BodyScanner m_scanner;
     Done m_done;
+    std::string m_head;
     bool m_writeFailed = false;
     Alive m_alive;
 };

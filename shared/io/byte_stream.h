@@ -26,11 +26,24 @@ public:
     // All of it; one at a time. The bytes must stay valid until `done`.
     virtual void write(Bytes data, WriteDone done) = 0;
 
+    // What the peer takes without waiting: how many of the bytes went. The rest, and any error, is
+    // for write(). Not while a write is under way.
+    virtual std::size_t writeNow(Bytes) { return 0; }
+
     virtual void
     closeWrite() = 0;  // Tell the peer; reading goes on. Not while a write is under way.
 };
 
 using StreamPtr = std::unique_ptr<ByteStream>;
+
+// As to.write(), but `done` may be called before this returns: it is where the peer takes
+// everything at once, which spares a turn of the loop.
+inline void writeOrWait(ByteStream& to, ByteStream::Bytes data, ByteStream::WriteDone done)
+{
+    auto rest = data.subspan(to.writeNow(data));
+    if (rest.empty()) return done({});
+    to.write(rest, std::move(done));
+}
 
 inline ByteStream::Bytes bytesOf(std::string_view text)
 {

@@ -19,7 +19,7 @@ void Relay::pump(ByteStream& from, ByteStream& to)
         if (!data) return finish(tl::unexpected<Error>(std::move(data).error()));
         if (data->empty()) return endOf(to);
         m_bytes += data->size();
-        to.write(*data, [this, &from, &to](Result<> written) {
+        writeOrWait(to, *data, [this, &from, &to](Result<> written) {
             if (!written) return finish(std::move(written));
             pump(from, to);
         });

@@ -2,8 +2,9 @@
 // but not for the kernel: when the bytes have been handed over, polling is left as it is, and is
 // stopped only if more bytes arrive while nobody wants them. An owner that answers and reads again
 // therefore costs no epoll_ctl, and one that does not read holds its peer back. The read buffer
-// lives from the moment the kernel has bytes until the next read(), so an idle stream holds none. A
-// write goes to uv_write, which tries at once and reports through the loop, never inside the call.
+// lives from the moment the kernel has bytes until the next read(), so an idle stream holds none;
+// where much comes it is large, as each wake-up costs more than copying. A write goes to uv_write,
+// which tries at once and reports through the loop, never inside the call.
 #include "shared/io/uv_stream.h"
 
 #include <fmt/format.h>
@@ -14,6 +15,7 @@ namespace slipway {
 namespace {
 
 constexpr std::size_t kReadBytes = 64u << 10;
+constexpr std::size_t kMostReadBytes = 256u << 10;
 
 // The libuv handle with the requests that may outlive their owner, freed together once libuv is
 // done.
@@ -88,14 +90,21 @@ public:
     {
         CHECK(!m_writeDone);
         m_writeDone = std::move(done);
-        uv_buf_t buffer = uv_buf_init(const_cast<char*>(reinterpret_cast<const char*>(data.data())),
-                                      static_cast<unsigned>(data.size()));
+        uv_buf_t buffer = bufferOf(data);
         int failed = uv_write(&m_handle->write, &m_handle->stream, &buffer, 1,
                               [](uv_write_t* request, int status) {
                                   auto* self = static_cast<UvStream*>(request->handle->data);
                                   if (self) self->written(status);
                               });
         if (failed) m_loop.post(m_alive.wrap([this, failed] { written(failed); }));
+    }
+
+    std::size_t writeNow(Bytes data) override
+    {
+        CHECK(!m_writeDone);
+        uv_buf_t buffer = bufferOf(data);
+        int count = uv_try_write(&m_handle->stream, &buffer, 1);
+        return count > 0 ? static_cast<std::size_t>(count) : 0;
     }
 
     void closeWrite() override
@@ -106,23 +115,31 @@ public:
     }
 
 private:
+    static uv_buf_t bufferOf(Bytes data)
+    {
+        return uv_buf_init(const_cast<char*>(reinterpret_cast<const char*>(data.data())),
+                           static_cast<unsigned>(data.size()));
+    }
+
     uv_buf_t allocate()
     {
         if (!m_readDone) return uv_buf_init(nullptr, 0);
-        if (!m_buffer) m_buffer.reset(new char[kReadBytes]);
-        return uv_buf_init(m_buffer.get(), kReadBytes);
+        std::size_t size = m_muchComes ? kMostReadBytes : kReadBytes;
+        m_buffer.reset(new char[size]);
+        return uv_buf_init(m_buffer.get(), static_cast<unsigned>(size));
     }
 
     void arrived(ssize_t count)
     {
-        if (count == 0) return;  // The kernel had nothing after all.
-        if (!m_readDone) {       // Bytes that nobody wants yet: they stay in the kernel.
+        if (count == 0) return m_buffer.reset();  // The kernel had nothing after all.
+        if (!m_readDone) {  // Bytes that nobody wants yet: they stay in the kernel.
             m_polling = false;
             uv_read_stop(&m_handle->stream);
             return;
         }
         auto done = std::exchange(m_readDone, nullptr);
         if (count > 0) {
+            m_muchComes = count >= static_cast<ssize_t>(kReadBytes);
             done(Bytes(reinterpret_cast<const std::byte*>(m_buffer.get()),
                        static_cast<std::size_t>(count)));
             return;
@@ -148,6 +165,7 @@ private:
     HandlePtr m_handle;
     Alive m_alive;
     std::unique_ptr<char[]> m_buffer;
+    bool m_muchComes = false;
     ReadDone m_readDone;
     WriteDone m_writeDone;
     bool m_polling = false;

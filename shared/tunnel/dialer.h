@@ -27,6 +27,10 @@ public:
     // A stream on the loop, for everything else.
     using StreamDone = std::function<void(Result<StreamPtr>)>;
     virtual DialingPtr dial(v1::StreamHello hello, StreamDone done) = 0;
+
+    // Whether a stream to a socket of the machine may be that socket itself, handed over by the
+    // agent, rather than a relay through it. Without effect where a machine has its own kernel.
+    virtual void takeSockets(bool) {}
 };
 
 // Dials a unix socket that the machine's agent listens on.

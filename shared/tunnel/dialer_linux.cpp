@@ -1,32 +1,9 @@
 #include "shared/tunnel/dialer.h"
 
-#include <cerrno>
-#include <cstring>
-
-#include <sys/socket.h>
-#include <sys/un.h>
-
-#include <fmt/format.h>
-
-#include "shared/io/uv_stream.h"
+#include "shared/io/connect_socket.h"
 
 namespace slipway {
 namespace {
-
-// A unix connect answers at once: it succeeds, or the queue is full (EAGAIN), or nobody listens.
-Result<Descriptor> connectNow(const std::string& path)
-{
-    std::string what = fmt::format("dial {}", path);
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    if (path.size() >= sizeof address.sun_path) return failErrno(what, ENAMETOOLONG);
-    std::memcpy(address.sun_path, path.data(), path.size());
-    Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-    if (!socket) return failErrno(what, errno);
-    if (::connect(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) < 0)
-        return failErrno(what, errno);
-    return socket;
-}
 
 class UnixDialing final : public Dialing {
 public:
@@ -57,12 +34,13 @@ public:
 
     DialingPtr dialSocket(v1::StreamHello hello, DialDone done) override
     {
-        return std::make_unique<UnixDialing>(m_loop, connectNow(m_path.string()), m_token,
+        return std::make_unique<UnixDialing>(m_loop, connectUnixSocket(m_path), m_token,
                                              std::move(hello), std::move(done));
     }
 
     DialingPtr dial(v1::StreamHello hello, StreamDone done) override
     {
+        hello.set_takes_socket(m_takesSockets && leadsToSocket(hello));
         return dialSocket(std::move(hello),
                           [&loop = m_loop, done = std::move(done)](Result<Descriptor> socket) {
                               auto report = done;
@@ -71,10 +49,18 @@ public:
                           });
     }
 
+    void takeSockets(bool takes) override { m_takesSockets = takes; }
+
 private:
+    static bool leadsToSocket(const v1::StreamHello& hello)
+    {
+        return hello.has_engine() || hello.has_connect();
+    }
+
     Loop& m_loop;
     std::filesystem::path m_path;
     Token m_token;
+    bool m_takesSockets = false;
 };
 
 }  // namespace

@@ -88,8 +88,9 @@ private:
         m_socket.send(m_hello, [this](Result<> sent) {
             if (!sent) return finish(tl::unexpected(sent.error()));
             m_timer.stop();  // How long the service itself may take is the caller's to limit.
-            m_socket.receive(kMaxHeadBytes,
-                             [this](Result<std::string> answer) { answered(answer); });
+            m_socket.receive(
+                kMaxHeadBytes, [this](Result<std::string> answer) { answered(answer); },
+                m_hello.takes_socket() ? &m_service : nullptr);
         });
         return {};
     }
@@ -98,7 +99,7 @@ private:
     {
         auto accepted = checkAnswer(bytes);
         if (!accepted) return finish(tl::unexpected(accepted.error()));
-        finish(m_socket.release());
+        finish(m_service ? std::move(m_service) : m_socket.release());
     }
 
     Result<> checkAnswer(const Result<std::string>& bytes)
@@ -127,6 +128,7 @@ private:
     Token m_token;
     v1::StreamHello m_hello;
     std::string m_agentChallenge;
+    Descriptor m_service;  // Handed over.
     DialDone m_done;
 };
 
@@ -155,8 +157,7 @@ public:
 
     void answer(Result<> outcome, DialDone done) override
     {
-        v1::StreamAnswer answer;
-        answer.set_proof(proofOf(m_token, kAgent, m_challenge, m_hello));
+        v1::StreamAnswer answer = proven();
         if (!outcome) {
             answer.set_code(static_cast<std::uint32_t>(outcome.error().code));
             answer.set_message(outcome.error().message);
@@ -170,7 +171,20 @@ public:
         });
     }
 
+    void handOver(Descriptor service, std::function<void(Result<>)> done) override
+    {
+        CHECK(m_hello.takes_socket());
+        m_socket.send(proven(), std::move(done), std::move(service));
+    }
+
 private:
+    v1::StreamAnswer proven() const
+    {
+        v1::StreamAnswer answer;
+        answer.set_proof(proofOf(m_token, kAgent, m_challenge, m_hello));
+        return answer;
+    }
+
     void helloCame(const Result<std::string>& bytes)
     {
         auto proved = checkHello(bytes);

@@ -6,7 +6,8 @@
 // 32 bytes, the service it asks for and its proof; the agent checks it, tries the service, and
 // sends its own proof with the outcome. Then bytes flow raw. One round trip, and a replayed or
 // relayed head proves nothing, as each proof covers both challenges, the asker's role and the bytes
-// of the service.
+// of the service. Where the bridge takes it, the agent's answer carries the service's own socket,
+// and the bytes flow there, past the agent.
 //
 //   proof = HMAC-SHA-256(token, role || agent's challenge || bridge's challenge || service)
 //
@@ -39,7 +40,8 @@ public:
     virtual ~Handshake() = default;
 };
 
-// The bridge's end. `done` gets the socket, ready for raw bytes; it may destroy the handshake.
+// The bridge's end. `done` gets the socket, ready for raw bytes: the service's own, if the agent
+// handed it over. It may destroy the handshake.
 using DialDone = std::function<void(Result<Descriptor>)>;
 std::unique_ptr<Handshake> greet(Loop& loop, Descriptor socket, const Token& token,
                                  v1::StreamHello hello, DialDone done);
@@ -53,6 +55,9 @@ public:
     // Ok: the socket, ready for raw bytes, once the answer is written. An error is sent to the
     // bridge, and `done` gets an error too.
     virtual void answer(Result<> outcome, DialDone done) = 0;
+    // Instead of answer(), to a hello that takes sockets: the service's own, which the stream
+    // is from then on. `done` once it is on its way.
+    virtual void handOver(Descriptor service, std::function<void(Result<>)> done) = 0;
 };
 using Asked = std::function<void(Visitor&)>;
 using Refused = std::function<void(Error)>;  // The reason, for the log. May destroy the handshake.

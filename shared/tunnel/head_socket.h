@@ -14,7 +14,8 @@
 namespace slipway {
 
 // Each message is preceded by its length: 4 bytes, little endian. One receive and one send at a
-// time. Callbacks come from the loop, and may destroy the HeadSocket.
+// time. Callbacks come from the loop, and may destroy the HeadSocket. A message may carry a
+// descriptor.
 class HeadSocket {
 public:
     HeadSocket(Loop& loop, Descriptor socket);  // Non-blocking from here on.
@@ -22,8 +23,9 @@ public:
 
     using Received = std::function<void(Result<std::string>)>;
     using Sent = std::function<void(Result<>)>;
-    void receive(std::size_t maxBytes, Received received);
-    void send(const google::protobuf::MessageLite& message, Sent sent);
+    // `along` becomes the descriptor that the message carries; without it none is taken.
+    void receive(std::size_t maxBytes, Received received, Descriptor* along = nullptr);
+    void send(const google::protobuf::MessageLite& message, Sent sent, Descriptor along = {});
 
     Descriptor release();  // The socket, no longer watched.
 
@@ -40,8 +42,10 @@ private:
     std::size_t m_wanted = 0;  // Bytes of m_in that complete the length, then the message.
     std::size_t m_maxBytes = 0;
     Received m_received;
+    Descriptor* m_inAlong = nullptr;
     std::string m_out;
     std::size_t m_written = 0;
+    Descriptor m_outAlong;  // Goes with the first byte.
     Sent m_sent;
 };
 

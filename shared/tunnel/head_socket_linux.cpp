@@ -8,6 +8,8 @@
 
 #include <fmt/format.h>
 
+#include "shared/io/descriptor_passing.h"
+
 namespace slipway {
 namespace {
 
@@ -43,20 +45,22 @@ HeadSocket::~HeadSocket()
     if (m_poll) uv_poll_stop(m_poll.get());  // Before the descriptor is closed.
 }
 
-void HeadSocket::receive(std::size_t maxBytes, Received received)
+void HeadSocket::receive(std::size_t maxBytes, Received received, Descriptor* along)
 {
     CHECK(!m_received);
     m_received = std::move(received);
+    m_inAlong = along;
     m_maxBytes = maxBytes;
     m_in.clear();
     m_wanted = kLengthBytes;
     poll();
 }
 
-void HeadSocket::send(const google::protobuf::MessageLite& message, Sent sent)
+void HeadSocket::send(const google::protobuf::MessageLite& message, Sent sent, Descriptor along)
 {
     CHECK(!m_sent);
     m_sent = std::move(sent);
+    m_outAlong = std::move(along);
     std::string body = message.SerializeAsString();
     m_out = encodeLength(body.size()) + body;
     m_written = 0;
@@ -99,7 +103,9 @@ void HeadSocket::readSome()
     while (m_in.size() < m_wanted) {
         char buffer[1024];
         std::size_t want = std::min(sizeof buffer, m_wanted - m_in.size());
-        ssize_t count = ::recv(m_socket.get(), buffer, want, 0);
+        ssize_t count = m_inAlong
+                            ? receiveWithDescriptor(m_socket.get(), {buffer, want}, *m_inAlong)
+                            : ::recv(m_socket.get(), buffer, want, 0);
         if (count < 0 && errno == EINTR) continue;
         if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
         if (count < 0) return finish(failErrno("read the head of a stream", errno));
@@ -126,12 +132,14 @@ void HeadSocket::writeSome()
         sent(std::move(result));
     };
     while (m_written < m_out.size()) {
-        ssize_t count = ::send(m_socket.get(), m_out.data() + m_written, m_out.size() - m_written,
-                               MSG_NOSIGNAL);
+        std::string_view left = std::string_view(m_out).substr(m_written);
+        ssize_t count = m_outAlong ? sendWithDescriptor(m_socket.get(), left, m_outAlong.get())
+                                   : ::send(m_socket.get(), left.data(), left.size(), MSG_NOSIGNAL);
         if (count < 0 && errno == EINTR) continue;
         if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
         if (count < 0) return finish(failErrno("write the head of a stream", errno));
         m_written += static_cast<std::size_t>(count);
+        m_outAlong.reset();
     }
     finish({});
 }

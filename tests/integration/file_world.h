@@ -32,7 +32,7 @@
 
 #include "linux-vm-agent/fuse_relay/fuse_relay.h"
 #include "linux-vm-agent/fuse_relay/injector.h"
-#include "shared/io/descriptor.h"
+#include "shared/io/descriptor_passing.h"
 #include "shared/process/child.h"
 #include "wsl-bridge/files/file_server.h"
 
@@ -45,42 +45,21 @@ public:
 
     void send(const std::string& text, int fd = -1) const
     {
-        iovec data{const_cast<char*>(text.data()), text.size()};
-        msghdr head{};
-        head.msg_iov = &data;
-        head.msg_iovlen = 1;
-        alignas(cmsghdr) char room[CMSG_SPACE(sizeof fd)]{};
-        if (fd >= 0) {
-            head.msg_control = room;
-            head.msg_controllen = sizeof room;
-            cmsghdr* part = CMSG_FIRSTHDR(&head);
-            part->cmsg_level = SOL_SOCKET;
-            part->cmsg_type = SCM_RIGHTS;
-            part->cmsg_len = CMSG_LEN(sizeof fd);
-            std::memcpy(CMSG_DATA(part), &fd, sizeof fd);
-        }
-        ::sendmsg(m_socket.get(), &head, MSG_NOSIGNAL);
+        if (fd >= 0)
+            sendWithDescriptor(m_socket.get(), text, fd);
+        else
+            ::send(m_socket.get(), text.data(), text.size(), MSG_NOSIGNAL);
     }
 
     // None: the other end has gone.
     std::optional<std::string> receive(Descriptor* fd = nullptr) const
     {
         std::string text(4096, '\0');
-        iovec data{text.data(), text.size()};
-        msghdr head{};
-        head.msg_iov = &data;
-        head.msg_iovlen = 1;
-        alignas(cmsghdr) char room[CMSG_SPACE(sizeof(int))]{};
-        head.msg_control = room;
-        head.msg_controllen = sizeof room;
-        ssize_t count = ::recvmsg(m_socket.get(), &head, MSG_CMSG_CLOEXEC);
+        Descriptor came;
+        ssize_t count = receiveWithDescriptor(m_socket.get(), text, came);
         if (count <= 0) return std::nullopt;
         text.resize(static_cast<std::size_t>(count));
-        if (cmsghdr* part = CMSG_FIRSTHDR(&head); part && fd) {
-            int number = -1;
-            std::memcpy(&number, CMSG_DATA(part), sizeof number);
-            fd->reset(number);
-        }
+        if (fd && came) *fd = std::move(came);
         return text;
     }
 

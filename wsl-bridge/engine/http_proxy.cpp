@@ -8,13 +8,14 @@
 //                      -> (hold body, edit it) or move body -> sent
 //
 // When both are sent the next request is read; it goes over the same connection, unless another
-// engine has been chosen meanwhile. Bodies are moved one read and one write at a time, so memory is
-// two buffers for however long a stream stays open. Once the request is sent the client is watched:
-// its half-close is passed on (dockerd then cancels the call, as it would on a direct connection),
-// its reset ends the exchange. An engine that leaves before it has answered is a 502. A head that
-// has begun must end within a time limit; a connection that is silent between requests may stay so
-// for days. Whatever ends the connection early is followed by a short wait for the client's own
-// end, so that a client still sending can read the answer instead of a reset.
+// engine has been chosen meanwhile. A client that leaves then leaves the connection to the next.
+// Bodies are moved one read and one write at a time, so memory is two buffers for however long a
+// stream stays open. Once the request is sent the client is watched: its half-close is passed on
+// (dockerd then cancels the call, as it would on a direct connection), its reset ends the exchange.
+// An engine that leaves before it has answered is a 502. A head that has begun must end within a
+// time limit; a connection that is silent between requests may stay so for days. Whatever ends the
+// connection early is followed by a short wait for the client's own end, so that a client still
+// sending can read the answer instead of a reset.
 #include "wsl-bridge/engine/http_proxy.h"
 
 #include <fmt/format.h>
@@ -104,7 +105,10 @@ void HttpProxy::gotRequest(Result<std::string> text)
     m_limit.stop();
     if (!text && text.error().code == Code::ResourceExhausted)
         return refuse(431, text.error().message);
-    if (!text || text->empty()) return finish();
+    if (!text || text->empty()) {
+        if (m_engine) m_context->idle.keep(std::move(m_engine));
+        return finish();
+    }
     auto head = http::parseRequest(*text);
     if (!head) return refuse(400, head.error().message);
     m_request = std::move(*head);
@@ -150,6 +154,7 @@ void HttpProxy::prepare(std::string body)
 void HttpProxy::reachEngine()
 {
     if (m_engine && !m_engine->quiet()) m_engine.reset();  // It left, or spoke out of turn.
+    if (!m_engine && m_context->engine.now().dial) m_engine = m_context->idle.take();
     if (m_engine) return forward();
     m_reach = std::make_unique<EngineReach>(
         m_context->loop, m_context->engine, m_context->options.wait,
@@ -163,24 +168,24 @@ void HttpProxy::reachEngine()
 
 void HttpProxy::forward()
 {
+    readAnswer();
     bool held = m_edits->holdsRequest();
     if (held) {
         m_request.remove("Transfer-Encoding");
         m_request.remove("Trailer");
         m_request.set("Content-Length", std::to_string(m_toEngine.size()));
     }
+    bool moves = !held && http::framingOf(m_request).kind != http::Framing::Kind::None;
+    if (moves) return moveRequestBody(http::toText(m_request));
     m_toEngine = http::toText(m_request) + m_toEngine;
-    m_engine->write(bytesOf(m_toEngine), m_alive.wrap([this, held](Result<> written) {
+    writeOrWait(*m_engine, bytesOf(m_toEngine), m_alive.wrap([this](Result<> written) {
         m_toEngine = {};
         if (!written) return requestBroken();
-        if (held || http::framingOf(m_request).kind == http::Framing::Kind::None)
-            return requestSent();
-        moveRequestBody();
+        requestSent();
     }));
-    readAnswer();
 }
 
-void HttpProxy::moveRequestBody()
+void HttpProxy::moveRequestBody(std::string head)
 {
     m_requestPump = std::make_unique<http::BodyPump>(*m_client, *m_engine,
                                                      http::BodyScanner(http::framingOf(m_request)),
@@ -190,7 +195,7 @@ void HttpProxy::moveRequestBody()
                                                              return requestBroken();
                                                          refuse(400, moved.error().message);
                                                      });
-    m_requestPump->start();
+    m_requestPump->start(std::move(head));
 }
 
 void HttpProxy::requestSent()
@@ -238,10 +243,9 @@ void HttpProxy::gotAnswer(Result<std::string> text)
         framing.kind == http::Framing::Kind::Chunked ||
         (framing.kind == http::Framing::Kind::Length && framing.length <= ApiEdits::kMaxHeldBytes);
     if (holdable && m_edits->holdsAnswer(m_answer)) return holdAnswer(framing);
-    toClient(http::toText(m_answer), [this, framing] {
-        if (framing.kind == http::Framing::Kind::None) return answerSent();
-        moveAnswerBody(http::BodyScanner(framing));
-    });
+    if (framing.kind == http::Framing::Kind::None)
+        return toClient(http::toText(m_answer), [this] { answerSent(); });
+    moveAnswerBody(http::toText(m_answer), http::BodyScanner(framing));
 }
 
 void HttpProxy::holdAnswer(http::Framing framing)
@@ -259,8 +263,7 @@ void HttpProxy::heldAnswer(Result<http::BodyCollector::Body> body)
         return refuse(502, context("the engine's answer", body.error()).message);
     }
     if (!body->scanner.done())  // Too large to hold after all: on as it came.
-        return toClient(http::toText(m_answer) + body->raw,
-                        [this, scanner = body->scanner] { moveAnswerBody(scanner); });
+        return moveAnswerBody(http::toText(m_answer) + body->raw, body->scanner);
     bool chunked = http::framingOf(m_answer, m_request.method).kind == http::Framing::Kind::Chunked;
     std::string edited = m_edits->editAnswer(
         m_answer, chunked ? http::withoutChunks(body->raw) : std::move(body->raw));
@@ -270,7 +273,7 @@ void HttpProxy::heldAnswer(Result<http::BodyCollector::Body> body)
     toClient(http::toText(m_answer) + edited, [this] { answerSent(); });
 }
 
-void HttpProxy::moveAnswerBody(http::BodyScanner scanner)
+void HttpProxy::moveAnswerBody(std::string head, http::BodyScanner scanner)
 {
     m_clientBusy = true;
     m_answerPump =
@@ -279,7 +282,7 @@ void HttpProxy::moveAnswerBody(http::BodyScanner scanner)
             if (!moved) return finish();
             answerSent();
         });
-    m_answerPump->start();
+    m_answerPump->start(std::move(head));
 }
 
 void HttpProxy::answerSent()
@@ -343,13 +346,13 @@ void HttpProxy::toClient(std::string text, std::function<void()> then)
 {
     m_clientBusy = true;
     m_toClient = std::move(text);
-    m_client->write(bytesOf(m_toClient),
-                    m_alive.wrap([this, then = std::move(then)](Result<> written) {
-                        m_clientBusy = false;
-                        m_toClient = {};
-                        if (!written) return finish();
-                        then();
-                    }));
+    writeOrWait(*m_client, bytesOf(m_toClient),
+                m_alive.wrap([this, then = std::move(then)](Result<> written) {
+                    m_clientBusy = false;
+                    m_toClient = {};
+                    if (!written) return finish();
+                    then();
+                }));
 }
 
 }  // namespace slipway

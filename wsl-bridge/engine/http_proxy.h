@@ -30,7 +30,7 @@ private:
     void prepare(std::string body);
     void reachEngine();
     void forward();
-    void moveRequestBody();
+    void moveRequestBody(std::string head);
     void requestSent();
     void requestBroken();
 
@@ -39,7 +39,7 @@ private:
     void gotAnswer(Result<std::string> text);
     void holdAnswer(http::Framing framing);
     void heldAnswer(Result<http::BodyCollector::Body> body);
-    void moveAnswerBody(http::BodyScanner scanner);
+    void moveAnswerBody(std::string head, http::BodyScanner scanner);
     void answerSent();
     void relayRaw();
 

@@ -13,6 +13,7 @@
 #include "shared/paths/home.h"
 #include "wsl-bridge/engine/bind_records.h"
 #include "wsl-bridge/engine/engine_presence.h"
+#include "wsl-bridge/engine/idle_connections.h"
 
 namespace slipway {
 
@@ -37,7 +38,7 @@ struct ProxyOptions {
 
 struct ProxyContext {
     ProxyContext(Loop& itsLoop, ProxyOptions itsOptions)
-        : loop(itsLoop), options(std::move(itsOptions)), records(options.recordsDir)
+        : loop(itsLoop), options(std::move(itsOptions)), records(options.recordsDir), idle(itsLoop)
     {
     }
 
@@ -45,6 +46,7 @@ struct ProxyContext {
     ProxyOptions options;
     Records records;
     EnginePresence engine;
+    IdleConnections idle;
     std::function<void()> containersChanged;  // The engine answered a call that may change them.
     std::function<void()> bindsRemoved;       // It removed services or volumes.
     std::function<void()> swarmChanged;

@@ -89,6 +89,12 @@ Result<Settings> settingsOf(const json::value& value)
     else if (files != "direct")
         return fail(Code::InvalidArgument,
                     fmt::format("\"files\" is \"{}\", not direct or fuse", files));
+    TRY(auto streams, textOf(object, "streams", "handed"));
+    if (streams == "relayed")
+        settings.streams = StreamsMode::Relayed;
+    else if (streams != "handed")
+        return fail(Code::InvalidArgument,
+                    fmt::format("\"streams\" is \"{}\", not handed or relayed", streams));
     TRY(auto publish, textOf(object, "publish", "localhost"));
     if (publish == "all")
         settings.publish = PublishAddress::All;

@@ -15,6 +15,11 @@ namespace slipway {
 // How host files reach the machine; see ARCHITECTURE.md, "Files".
 enum class FilesMode { Direct, Fuse };
 
+// How connections to the engine and to published ports reach the machine's sockets: as those
+// sockets, handed over by the agent, or relayed by it. Where a machine has its own kernel they are
+// always relayed.
+enum class StreamsMode { Handed, Relayed };
+
 // Where a port is published when the user names no address.
 enum class PublishAddress { Localhost, All };
 
@@ -40,6 +45,7 @@ struct TcpSettings {
 
 struct Settings {
     FilesMode files = FilesMode::Direct;
+    StreamsMode streams = StreamsMode::Handed;
     PublishAddress publish = PublishAddress::Localhost;
     std::filesystem::path
         rootfs;  // A tar.zst, or a folder used as it is. Empty: found by the bridge.

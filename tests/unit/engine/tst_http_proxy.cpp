@@ -42,6 +42,11 @@ struct Bench {
         context.options.endpointSockets = {"/home/ann/.slipway/docker.sock"};
         context.options.wait = std::chrono::milliseconds(300);
         context.engine.set({.dial = engineBehind(dialer)});
+        connect();
+    }
+    void connect()
+    {
+        ended = false;
         WirePair pair = wirePair();
         client = std::make_unique<Wire>(std::move(pair.test));
         proxy = std::make_unique<HttpProxy>([this] { return engineInUse; },
@@ -267,6 +272,62 @@ private slots:
         QVERIFY(bench.client->send(get("/b")));
         QVERIFY(bench.until([&] { return bench.dialer.wires.size() == 2; }));
         QVERIFY(bench.engineGets(get("/b")));
+    }
+
+    void leavesItsConnectionToTheNextClient()
+    {
+        Bench bench;
+        for (int i = 0; i < 3; ++i) {
+            QVERIFY(bench.client->send(get("/a")));
+            QVERIFY(bench.engineGets(get("/a")));
+            bench.engine().take();
+            QVERIFY(bench.engine().send(kOk));
+            QVERIFY(bench.clientGets(kOk));
+            bench.client->close();
+            QVERIFY(bench.until([&] { return bench.ended; }));
+            bench.connect();
+        }
+        QCOMPARE(bench.dialer.wires.size(), std::size_t{1});
+    }
+
+    void leavesNoConnectionThatIsOfNoUse_data()
+    {
+        QTest::addColumn<QByteArray>("answer");
+        QTest::addColumn<QString>("then");
+        QTest::newRow("the client left before the answer") << QByteArray() << "";
+        QTest::newRow("... in the middle of it") << QByteArray(kOk).chopped(1) << "";
+        QTest::newRow("the engine closes it")
+            << QByteArray("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+            << "";
+        QTest::newRow("it speaks out of turn") << QByteArray(kOk) << "speaks";
+        QTest::newRow("it has left") << QByteArray(kOk) << "leaves";
+        QTest::newRow("it is being stopped") << QByteArray(kOk) << "stops";
+    }
+    void leavesNoConnectionThatIsOfNoUse()
+    {
+        QFETCH(QByteArray, answer);
+        QFETCH(QString, then);
+        Bench bench;
+        QVERIFY(bench.client->send(get("/a")));
+        QVERIFY(bench.engineGets(get("/a")));
+        QVERIFY(bench.engine().send(answer.toStdString()));
+        QVERIFY(bench.clientGets(answer.toStdString()));
+        bench.client->close();
+        QVERIFY(bench.until([&] { return bench.ended || bench.engine().poll().ended; }));
+        if (then == "speaks") QVERIFY(bench.engine().send(kOk));
+        if (then == "leaves") bench.engine().close();
+        if (then == "stops") bench.context.engine.set({.starting = true, .reason = "stopping"});
+        runUntil(
+            bench.loop, [] { return false; }, std::chrono::milliseconds(20));
+        bench.connect();
+        QVERIFY(bench.client->send(get("/b")));
+        runUntil(
+            bench.loop, [] { return false; }, std::chrono::milliseconds(20));
+        bench.context.engine.set({.dial = engineBehind(bench.dialer)});
+        QVERIFY(bench.until([&] { return bench.dialer.wires.size() == 2; }));
+        QVERIFY(bench.engineGets(get("/b")));
+        QVERIFY(bench.engine().send(kOk));
+        QVERIFY(bench.clientGets(kOk));
     }
 
     void doesNotTakeAnUnaskedAnswerForTheNextOne()

@@ -33,16 +33,18 @@ private slots:
         auto loaded = loadSettings(file("absent.json"));
         QCOMPARE(loaded.value.files, FilesMode::Direct);
         QCOMPARE(loaded.value.publish, PublishAddress::Localhost);
+        QCOMPARE(loaded.value.streams, StreamsMode::Handed);
         QVERIFY(loaded.complaints.empty());
     }
 
     void readsWhatIsSet()
     {
-        write(file("set.json"),
-              R"({"files": "fuse", "publish": "all", "rootfs": "/x/root.tar.zst"})");
+        write(file("set.json"), json("{'files': 'fuse', 'publish': 'all', 'streams': 'relayed', "
+                                     "'rootfs': '/x/root.tar.zst'}"));
         auto loaded = loadSettings(file("set.json"));
         QCOMPARE(loaded.value.files, FilesMode::Fuse);
         QCOMPARE(loaded.value.publish, PublishAddress::All);
+        QCOMPARE(loaded.value.streams, StreamsMode::Relayed);
         QCOMPARE(loaded.value.rootfs, fs::path("/x/root.tar.zst"));
     }
 

@@ -6,6 +6,7 @@
 
 #include <QtTest>
 
+#include "shared/io/descriptor_passing.h"
 #include "shared/tunnel/dialer.h"
 #include "shared/tunnel/handshake.h"
 #include "tests/support/run_until.h"
@@ -71,6 +72,50 @@ private slots:
         char bytes[3];
         QCOMPARE(::read((*m.agent)->get(), bytes, 3), ssize_t{3});
         QCOMPARE(std::string(bytes, 3), std::string("raw"));
+    }
+
+    void handsTheServicesOwnSocketOver()
+    {
+        Token token = randomToken();
+        Loop loop;
+        auto [a, b] = socketPair();
+        auto [service, peer] = socketPair();
+        std::optional<Result<Descriptor>> bridge;
+        std::optional<Result<>> sent;
+        auto welcoming = welcome(
+            loop, std::move(b), token,
+            [&](Visitor& visitor) {
+                visitor.handOver(std::move(service), [&](Result<> done) { sent = done; });
+            },
+            [](const Error& error) { QFAIL(error.message.c_str()); });
+        v1::StreamHello hello = helloEngine();
+        hello.set_takes_socket(true);
+        auto greeting = greet(loop, std::move(a), token, hello,
+                              [&](Result<Descriptor> socket) { bridge = std::move(socket); });
+        QVERIFY(runUntil(loop, [&] { return bridge && sent; }));
+        QVERIFY(bridge->has_value() && sent->has_value());
+        welcoming.reset();
+        QCOMPARE(::write((*bridge)->get(), "raw", 3), ssize_t{3});
+        char bytes[4];
+        QCOMPARE(::read(peer.get(), bytes, 3), ssize_t{3});
+        bridge.reset();  // Nobody else has it.
+        QCOMPARE(::read(peer.get(), bytes, 3), ssize_t{0});
+    }
+
+    void takesNoDescriptorUnasked()
+    {
+        Loop loop;
+        auto [a, b] = socketPair();
+        auto [service, peer] = socketPair();
+        std::optional<Error> refused;
+        auto welcoming = welcome(
+            loop, std::move(b), randomToken(), [](Visitor&) { QFAIL("asked"); },
+            [&](Error error) { refused = std::move(error); });
+        QCOMPARE(sendWithDescriptor(a.get(), std::string(4, '\0'), service.get()), ssize_t{4});
+        service.reset();
+        QVERIFY(runUntil(loop, [&] { return refused.has_value(); }));
+        char byte;
+        QCOMPARE(::read(peer.get(), &byte, 1), ssize_t{0});
     }
 
     void tellsTheBridgeWhyAServiceWasRefused()

@@ -1,0 +1,23 @@
+// Connected sockets, bare: for those who hand them over, or must read not one byte too far.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "shared/io/descriptor.h"
+#include "shared/io/uv_stream.h"
+
+namespace slipway {
+
+// Non-blocking. At once, as a unix connect is: a full queue is an error (EAGAIN).
+Result<Descriptor> connectUnixSocket(const std::filesystem::path& path);
+
+// As connectTcp().
+using SocketDone = std::function<void(Result<Descriptor>)>;
+std::unique_ptr<Connecting> connectTcpSocket(Loop& loop, const std::string& address,
+                                             std::uint16_t port, SocketDone done);
+
+}  // namespace slipway
