@@ -8,7 +8,7 @@
 namespace slipway {
 namespace {
 
-constexpr const char* kEngineForContainers = "/run/slipway/docker.sock";
+constexpr const char* kEngineForContainers = "/run/docker.sock";
 constexpr const char* kStandingClaims = "/run/slipway/ports";
 
 }  // namespace

@@ -12,7 +12,7 @@ inline constexpr const char* kContainerdConfigFile = "/run/slipway/containerd.to
 // ConfigureRequest.
 inline constexpr const char* kConfigurationFile = "/run/slipway/configuration";
 inline constexpr const char* kEngineLogFile = "/var/log/slipway/engine.log";
-inline constexpr const char* kEngineSocket = "/run/docker.sock";
+inline constexpr const char* kEngineSocket = "/run/slipway/engine.sock";
 inline constexpr const char* kEnginePidFile = "/run/docker.pid";
 inline constexpr const char* kContainerdSocket = "/run/containerd/containerd.sock";
 inline constexpr const char* kEngineDataDir = "/var/lib/docker";

@@ -15,8 +15,8 @@ namespace slipway {
 inline constexpr std::string_view kHostFilesInMachine = "/mnt/host";
 
 // The socket in the machine that leads back to this endpoint, so that a bind made through it means
-// the same host path as one made on the host.
-inline constexpr std::string_view kDockerSocketInMachine = "/run/slipway/docker.sock";
+// the same host path as one made on the host. A container that binds all of /run finds it too.
+inline constexpr std::string_view kDockerSocketInMachine = "/run/docker.sock";
 
 enum class PathOwner {
     Host,

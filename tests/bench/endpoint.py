@@ -36,7 +36,7 @@ CONNECTION_KB = 64
 
 def direct_socket(slipway):
     init = json.loads((slipway.home / "run/machine.json").read_text())["pid"]
-    return f"/proc/{init}/root/run/docker.sock"
+    return f"/proc/{init}/root/run/slipway/engine.sock"
 
 
 @contextlib.contextmanager

@@ -302,7 +302,7 @@ void TestAgent::leadsTheContainersSocketToTheBridge()
     head.receive(4096, [&](Result<std::string> bytes) { asked = bytes.value_or(""); });
     StreamPtr guest;
     auto connecting = connectUnix(
-        loop, m_machine.root() / "run/slipway/docker.sock",
+        loop, m_machine.root() / "run/docker.sock",
         [&](Result<StreamPtr> connected) { guest = std::move(connected).value_or(nullptr); });
     QVERIFY(runUntil(loop, [&] { return asked.has_value(); }));
     v1::DialOut dial;

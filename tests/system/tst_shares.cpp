@@ -229,13 +229,20 @@ private slots:
         }));
     }
 
+    void theEnginesSocketLeadsBackThroughTheEndpoint_data()
+    {
+        QTest::addColumn<QByteArray>("bind");
+        QTest::newRow("alone") << QByteArray("/var/run/docker.sock:/var/run/docker.sock");
+        QTest::newRow("with its folder") << QByteArray("/var/run:/var/run");
+    }
     void theEnginesSocketLeadsBackThroughTheEndpoint()
     {
         // A container that talks to the engine names host paths, and means them.
+        QFETCH(QByteArray, bind);
         write(work("nested/f"), "nested\n");
         Output output = m_slipway->shell(
-            "docker run --rm -v /var/run/docker.sock:/var/run/docker.sock "
-            "-v \"$SLIPWAY_CLI/../libexec/docker\":/docker:ro -v /lib:/lib:ro -v /lib64:/lib64:ro "
+            "docker run --rm -v " + bind.toStdString() +
+            " -v \"$SLIPWAY_CLI/../libexec/docker\":/docker:ro -v /lib:/lib:ro -v /lib64:/lib64:ro "
             "box /docker run --rm -v \"$PWD/nested\":/n box cat /n/f");
         QVERIFY2(output.out == "nested\n", (output.out + output.err).c_str());
     }

@@ -127,7 +127,7 @@ Output AgentMachine::docker(std::vector<std::string> args)
 {
     Command command;
     command.program = variable("SLIPWAY_CLI") / "docker";
-    command.args = {"-H", fmt::format("unix:///proc/{}/root/run/docker.sock", m_init)};
+    command.args = {"-H", fmt::format("unix:///proc/{}/root/run/slipway/engine.sock", m_init)};
     command.args.insert(command.args.end(), args.begin(), args.end());
     auto output = run(command, kToolLimit);
     return output ? *output : Output{-1, "", output.error().message};
@@ -137,11 +137,12 @@ bool AgentMachine::makeImage()
 {
     Command command;
     command.program = "/bin/sh";
-    command.args = {"-c",
-                    fmt::format("set -e; d=$(mktemp -d); mkdir $d/bin; cp /bin/busybox $d/bin; "
-                                "chroot $d /bin/busybox --install /bin; tar -C $d -c . | "
-                                "{} -H unix:///proc/{}/root/run/docker.sock import - box; rm -r $d",
-                                (variable("SLIPWAY_CLI") / "docker").string(), m_init)};
+    command.args = {
+        "-c",
+        fmt::format("set -e; d=$(mktemp -d); mkdir $d/bin; cp /bin/busybox $d/bin; "
+                    "chroot $d /bin/busybox --install /bin; tar -C $d -c . | "
+                    "{} -H unix:///proc/{}/root/run/slipway/engine.sock import - box; rm -r $d",
+                    (variable("SLIPWAY_CLI") / "docker").string(), m_init)};
     auto output = outputOf(command, kToolLimit);
     if (!output) fmt::print(stderr, "{}\n", output.error().message);
     return output.has_value();

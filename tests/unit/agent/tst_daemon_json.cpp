@@ -32,7 +32,8 @@ private slots:
         QCOMPARE(keys["live-restore"].toBool(), true);
         QCOMPARE(keys["userland-proxy"].toBool(), true);
         QCOMPARE(keys["userland-proxy-path"].toString(), "/usr/lib/slipway/slipway-port-proxy");
-        QCOMPARE(keys["hosts"].toVariant().toStringList(), QStringList{"unix:///run/docker.sock"});
+        QCOMPARE(keys["hosts"].toVariant().toStringList(),
+                 QStringList{"unix:///run/slipway/engine.sock"});
         QCOMPARE(keys["containerd"].toString(), "/run/containerd/containerd.sock");
         QCOMPARE(keys["exec-opts"].toVariant().toStringList(),
                  QStringList{"native.cgroupdriver=cgroupfs"});

@@ -75,7 +75,7 @@ private slots:
             "real'}},'Mounts':[{'Type':'bind','Source':'/proc'},{'Type':'volume','Source':'/mnt/"
             "host/real'}]}");
         row("socket", ApiCall::ContainerInspect,
-            "{'Mounts':[{'Type':'bind','Source':'/run/slipway/docker.sock'}]}",
+            "{'Mounts':[{'Type':'bind','Source':'/run/docker.sock'}]}",
             "{'Mounts':[{'Type':'bind','Source':'/var/run/docker.sock'}]}");
         row("service", ApiCall::ServiceInspect,
             "{'ID':'s1','Spec':{'TaskTemplate':{'ContainerSpec':{'Mounts':[{'Type':'bind','Source':"

@@ -67,7 +67,7 @@ private slots:
         row("the machine's", "{'HostConfig':{'Binds':['/proc:/host/proc:ro','/:/rootfs']}}",
             "{'HostConfig':{'Binds':['/proc:/host/proc:ro','/:/rootfs']}}");
         row("socket", "{'HostConfig':{'Binds':['/var/run/docker.sock:/var/run/docker.sock']}}",
-            "{'HostConfig':{'Binds':['/run/slipway/docker.sock:/var/run/docker.sock']}}");
+            "{'HostConfig':{'Binds':['/run/docker.sock:/var/run/docker.sock']}}");
         row("mount", "{'HostConfig':{'Mounts':[{'Source':'/a','Type':'bind','Target':'/b'}]}}",
             "{'HostConfig':{'Mounts':[{'Source':'/mnt/host/a','Type':'bind','Target':'/b'}]}}");
         row("mount of a volume", "{'HostConfig':{'Mounts':[{'Source':'/a','Type':'volume'}]}}",
