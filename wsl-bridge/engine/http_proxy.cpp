@@ -10,12 +10,14 @@
 // When both are sent the next request is read; it goes over the same connection, unless another
 // engine has been chosen meanwhile. A client that leaves then leaves the connection to the next.
 // Bodies are moved one read and one write at a time, so memory is two buffers for however long a
-// stream stays open. Once the request is sent the client is watched: its half-close is passed on
-// (dockerd then cancels the call, as it would on a direct connection), its reset ends the exchange.
-// An engine that leaves before it has answered is a 502. A head that has begun must end within a
-// time limit; a connection that is silent between requests may stay so for days. Whatever ends the
-// connection early is followed by a short wait for the client's own end, so that a client still
-// sending can read the answer instead of a reset.
+// stream stays open. One that comes with an upgrade is held as well: dockerd takes the connection
+// over without reading it, so that what follows the head later would be a container's input. Once
+// the request is sent the client is watched: its half-close is passed on (dockerd then cancels the
+// call, as it would on a direct connection), its reset ends the exchange. An engine that leaves
+// before it has answered is a 502. A head that has begun must end within a time limit; a connection
+// that is silent between requests may stay so for days. Whatever ends the connection early is
+// followed by a short wait for the client's own end, so that a client still sending can read the
+// answer instead of a reset.
 #include "wsl-bridge/engine/http_proxy.h"
 
 #include <fmt/format.h>
@@ -117,8 +119,9 @@ void HttpProxy::gotRequest(Result<std::string> text)
     m_edits.reset();
     m_context = std::move(chosen);
     m_edits = std::make_unique<ApiEdits>(*m_context, m_request);
-    if (m_edits->holdsRequest() && http::framingOf(m_request).kind != http::Framing::Kind::None)
-        return holdRequest();
+    bool hasBody = http::framingOf(m_request).kind != http::Framing::Kind::None;
+    m_held = m_edits->holdsRequest() || (hasBody && m_request.find("Upgrade"));
+    if (m_held && hasBody) return holdRequest();
     prepare({});
 }
 
@@ -169,14 +172,13 @@ void HttpProxy::reachEngine()
 void HttpProxy::forward()
 {
     readAnswer();
-    bool held = m_edits->holdsRequest();
-    if (held) {
+    if (m_held) {
         m_request.remove("Transfer-Encoding");
         m_request.remove("Trailer");
         m_request.set("Content-Length", std::to_string(m_toEngine.size()));
     }
-    bool moves = !held && http::framingOf(m_request).kind != http::Framing::Kind::None;
-    if (moves) return moveRequestBody(http::toText(m_request));
+    if (!m_held && http::framingOf(m_request).kind != http::Framing::Kind::None)
+        return moveRequestBody(http::toText(m_request));
     m_toEngine = http::toText(m_request) + m_toEngine;
     writeOrWait(*m_engine, bytesOf(m_toEngine), m_alive.wrap([this](Result<> written) {
         m_toEngine = {};

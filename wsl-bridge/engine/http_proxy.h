@@ -69,6 +69,7 @@ private:
     std::unique_ptr<http::HeadReader> m_answerReader;
     std::unique_ptr<http::BodyCollector> m_answerHolder;
     std::unique_ptr<http::BodyPump> m_answerPump;
+    bool m_held = false;         // The request's body is taken whole before it goes on.
     std::string m_toEngine;      // Being written.
     std::string m_toClient;      // Being written.
     bool m_clientBusy = false;   // m_toClient or a body is being written to the client.

@@ -177,6 +177,26 @@ private slots:
         QVERIFY(bench.until([&] { return bench.ended && bench.client->poll().ended; }));
     }
 
+    void sendsAnUpgradesBodyWithItsHead()
+    {
+        Bench bench;
+        std::string head =
+            "POST /containers/x/attach?stdin=1 HTTP/1.1\r\nHost: d\r\n"
+            "Connection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 4\r\n\r\n";
+        QVERIFY(bench.client->send(head));
+        runUntil(
+            bench.loop, [] { return false; }, std::chrono::milliseconds(20));
+        QVERIFY(bench.dialer.wires.empty());
+        QVERIFY(bench.client->send("body"));
+        QVERIFY(bench.until(
+            [&] { return !bench.dialer.wires.empty() && bench.engine().poll().got != ""; }));
+        QCOMPARE(bench.engine().got, head + "body");
+        bench.engine().take();
+        QVERIFY(bench.engine().send("HTTP/1.1 101 UPGRADED\r\nUpgrade: tcp\r\n\r\n"));
+        QVERIFY(bench.client->send("input"));
+        QVERIFY(bench.engineGets("input"));
+    }
+
     void goesRawWhereTheAnswerEndsWithTheConnection()
     {
         Bench bench;
