@@ -104,11 +104,13 @@ def registered(folder):
 
 
 def prepare_engine():
-    """The machine's root file system and the docker command line, for tests labelled `engine`."""
+    """The machine's root file system, the docker command line and other clients, for tests labelled `engine`."""
     unpacked = ["--unpacked"] if os.geteuid() == 0 else []
     for command in ([ROOT / "packaging/rootfs/build", *unpacked], [ROOT / "packaging/rootfs/cli"],
                     [ROOT / "packaging/rootfs/cli", "--old"],
-                    [ROOT / "packaging/rootfs/cli", "--registry"]):
+                    [ROOT / "packaging/rootfs/cli", "--registry"],
+                    [ROOT / "packaging/rootfs/cli", "--exporter"],
+                    [ROOT / "tests/system/clients/prepare"]):
         if subprocess.run(command, stdin=subprocess.DEVNULL).returncode != 0:
             sys.exit(f"{command[0].relative_to(ROOT)} failed")
 
@@ -129,6 +131,8 @@ def environment_of_tests(scratch):
         "SLIPWAY_CLI": str(cli),
         "SLIPWAY_OLD_CLI": str(ROOT / "build/cli-old/bin"),
         "SLIPWAY_REGISTRY": str(ROOT / "build/registry/bin"),
+        "SLIPWAY_NODE_CLIENTS": str(ROOT / "build/node-clients"),
+        "SLIPWAY_EXPORTER": str(ROOT / "build/exporter/bin"),
         "SLIPWAY_ROOTFS": str(root if root.exists() and os.geteuid() == 0 else f"{root}.tar.zst"),
         "PATH": f"{cli}:{os.environ['PATH']}",
     }

@@ -155,7 +155,11 @@ SlipwayFixture::SlipwayFixture(const std::string& settings, const TestUser* user
     if (m_user)
         for (const fs::path& path : {fs::path(m_dir.path().toStdString()), m_work, m_home.root})
             m_user->own(path);
-    if (!settings.empty()) write(settings);
+    auto streams = variable("SLIPWAY_STREAMS").string();
+    if (!settings.empty())
+        write(settings);
+    else if (!streams.empty())
+        write(fmt::format("{{\"streams\": \"{}\"}}", streams));
 }
 
 SlipwayFixture::~SlipwayFixture()

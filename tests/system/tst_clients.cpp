@@ -1,6 +1,7 @@
 // Clients other than our own docker: each does what it is used for, against the real engine.
 #include <QtTest>
 
+#include <cstdio>
 #include <fstream>
 
 #include "tests/support/slipway_fixture.h"
@@ -100,6 +101,23 @@ private slots:
         std::ofstream(m_slipway->workDir() / "client.py") << kPythonClient;
         Output output = shell("/usr/bin/python3 client.py");
         QVERIFY2(output.out == "all done\n", (output.out + output.err).c_str());
+    }
+
+    void npm_data()
+    {
+        QTest::addColumn<std::string>("client");
+        for (const char* client : {"dockerode", "testcontainers"})
+            QTest::newRow(client) << std::string(client);
+    }
+    void npm()
+    {
+        QFETCH(std::string, client);
+        if (shell("test -e \"$SLIPWAY_NODE_CLIENTS/stamp\"").exitCode != 0)
+            QSKIP("npm's clients are not here; apt-get install nodejs npm, and tests/run");
+        Output output = shell("timeout 120 node \"$SLIPWAY_NODE_CLIENTS/" + client + ".mjs\"");
+        // It is long, of which QVERIFY2 would show the beginning.
+        if (output.out != "all done\n") std::fprintf(stderr, "%s\n", output.err.c_str());
+        QVERIFY(output.out == "all done\n");
     }
 
     void compose1()

@@ -135,6 +135,20 @@ private slots:
         QCOMPARE(output.out, std::string("line 1\nline 2\nline 3\n"));
     }
 
+    void theAgentsDeathEndsOnlyWhatItRelays()
+    {
+        EXIT_0(docker({"run", "-d", "--name", "held", "box", "sleep", "1000"}));
+        pid_t agent = m_slipway->pidInMachine("slipway-agent");
+        QVERIFY(agent > 0);
+        Output output = shell(
+            "(wait_for test -e killed; echo late) | docker exec -i held cat & "
+            "wait_for eval \"docker top held | grep -qw cat\"; kill -9 " +
+            std::to_string(agent) + "; touch killed; wait $!");
+        bool relayed = qEnvironmentVariable("SLIPWAY_STREAMS") == "relayed";
+        QCOMPARE(output.out, std::string(relayed ? "" : "late\n"));
+        QVERIFY(eventually([&] { return docker({"ps"}).exitCode == 0; }));
+    }
+
     void copiesBothWays()
     {
         EXIT_0(docker({"run", "-d", "--name", "keeper", "box", "sleep", "1000"}));

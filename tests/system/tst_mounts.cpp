@@ -40,6 +40,21 @@ class TestMounts : public QObject {
     {
         return shell("docker create " + mounts + " box true");
     }
+    // In a container, as people run them; it stays for later tests.
+    bool startPlugin()
+    {
+        Output started = shell(
+            "docker container inspect plugin >/dev/null 2>&1 || docker run -d --name plugin "
+            "--privileged -v /run/docker/plugins:/run/docker/plugins "
+            "-v /run/share:/run/share:rshared -v /usr:/usr:ro -v /lib:/lib:ro -v /lib64:/lib64:ro "
+            "-v " VOLUME_PLUGIN
+            ":/volume_plugin.py:ro box /usr/bin/python3 /volume_plugin.py "
+            "/run/docker/plugins/share.sock /run/share; "
+            // dockerd waits for it, and a swarm then knows of it.
+            "docker volume create -d share first && docker volume rm first");
+        if (started.exitCode != 0) std::fprintf(stderr, "plugin: %s\n", started.err.c_str());
+        return started.exitCode == 0;
+    }
 
 private slots:
     void initTestCase()
@@ -69,7 +84,9 @@ private slots:
     {
         if (!m_slipway) return;
         if (QTest::currentTestFailed()) m_slipway->tellLogs();
-        shell("docker rm -fv $(docker ps -aq) 2>/dev/null; docker volume prune -af");
+        shell(
+            "docker rm -fv $(docker ps -a --format '{{.Names}}' | grep -vx plugin) 2>/dev/null; "
+            "docker volume prune -af");
     }
 
     void bothSpellingsMakeAMissingVolume()
@@ -440,6 +457,64 @@ private slots:
         QVERIFY2(seen.out.find("/mnt/host") == std::string::npos, seen.out.c_str());
     }
 
+    void aMonitorFindsItselfInTheEnginesFiles()
+    {
+        // As cAdvisor's documentation has it run. Its own file system is there too, with / in it.
+        Output seen = shell(
+            "docker run --name monitor --device /dev/kmsg -v /:/rootfs:ro -v /var/run:/var/run:ro "
+            "-v /sys:/sys:ro -v /var/lib/docker/:/var/lib/docker:ro -v /dev/disk/:/dev/disk:ro box "
+            "sh -c 'own() { find $* -type d -name \"$HOSTNAME*\" | sed s,.*/,, | sort -u; }; "
+            "own /rootfs/var/lib/docker -xdev; own /var/lib/docker -xdev; own /var/run/docker; "
+            "own /sys/fs/cgroup; touch /rootfs/var/lib/docker/x 2>&1'; "
+            "docker inspect -f '{{.Id}}' monitor");
+        std::string id = seen.out.substr(seen.out.size() < 65 ? 0 : seen.out.size() - 65);
+        QCOMPARE(seen.out, id + id + id + id +
+                               "touch: /rootfs/var/lib/docker/x: Read-only file system\n" + id);
+    }
+
+    void anExporterTellsOfTheMachine()
+    {
+        // Prometheus's, as its documentation has it run. Overlays, and what is below /run, it
+        // would leave out by default.
+        EXIT_0(shell(
+            "set -e; tar -c -C \"$SLIPWAY_EXPORTER\" prometheus-node-exporter -C / "
+            "lib64/ld-linux-x86-64.so.2 lib/x86_64-linux-gnu/libc.so.6 --dereference | "
+            "docker import - exporter; "
+            "docker run -d --name exporter --net host --pid host -v /:/host:ro,rslave exporter "
+            "/prometheus-node-exporter --path.rootfs=/host "
+            "'--collector.filesystem.fs-types-exclude=^proc$' "
+            "'--collector.filesystem.mount-points-exclude=^/proc$'; "
+            // Another container's mount, later.
+            "docker run -d --privileged --name disk -v /run/disks:/run/disks:rshared box "
+            "sleep 1000; "
+            "docker exec disk sh -c 'mkdir /run/disks/late; "
+            "mount -t tmpfs -o size=1m x /run/disks/late'"));
+        // Asked from a container's network, as Prometheus asks: the gateway is the machine.
+        EXIT_0(
+            shell("docker run --rm box sh -c '"
+                  "at=$(ip route | sed -n \"s/default via \\([^ ]*\\).*/\\1/p\"); "
+                  "for i in $(seq 100); do wget -qO- http://$at:9100/metrics && exit; sleep .1; "
+                  "done; exit 1' >metrics"));
+        Output told = shell(
+            "set -e; docker exec disk umount /run/disks/late; "
+            "awk '/^node_memory_MemTotal_bytes / {printf \"%.0f\\n\", $2}' metrics; "
+            "grep -c '^node_cpu_seconds_total.*mode=\"idle\"' metrics; "
+            "sed -n 's/^node_uname_info{.*nodename=\"\\([^\"]*\\).*/\\1/p' metrics; "
+            "sed -n 's/^node_network_info{address=\"\\([^\"]*\\).*device=\"docker0\".*/\\1/p' "
+            "metrics");
+        Output is = shell(
+            "docker info -f '{{.MemTotal}}'; grep -c ^cpu[0-9] /proc/stat; "
+            "docker info -f '{{.Name}}'; "
+            "docker run --rm --net host box cat /sys/class/net/docker0/address");
+        QCOMPARE(told.out, is.out);
+        Output mounts = shell(
+            "sed -n 's/^node_filesystem_size_bytes{.*mountpoint=\"\\([^\"]*\\)\"}/\\1/p' metrics");
+        for (const char* line :
+             {"/ ", "/run ", "/var/lib/docker ", "/mnt/host ", "/run/disks/late 1.048576e+06\n"})
+            QVERIFY2(has("\n" + mounts.out, std::string("\n") + line), mounts.out.c_str());
+        QVERIFY2(!has("\n" + mounts.out, "\n/host"), mounts.out.c_str());
+    }
+
     void anEngineInAContainerRunsAnEngineInAContainer()
     {
         // The machine's own root file system holds an engine. Each level below binds its /usr.
@@ -471,6 +546,95 @@ private slots:
             "sh -c 'mkdir -p /proc /sys /dev /run; sh /level1.sh'");
         QVERIFY2(output.out.find("nested twice\n") != std::string::npos,
                  (output.out + output.err).c_str());
+    }
+
+    void aPluginsVolumesAreShared()
+    {
+        QVERIFY(startPlugin());
+        Output seen = shell(
+            "set -e; show() { docker volume inspect -f '{{.Driver}} {{.Scope}} {{.Options}} "
+            "{{.Mountpoint}}' $1; }; "
+            "docker volume create -d share -o type=none -o o=bind -o device=$PWD/x made; "
+            "show made; "
+            "docker run -d --name writer --mount type=volume,volume-driver=share,"
+            "volume-opt=key=value,volume-opt=device=$PWD/x,volume-opt=o=bind,src=used,dst=/w "
+            "box sleep 1000 >/dev/null; show used; "
+            "docker inspect -f '{{range .Mounts}}{{.Type}} {{.Name}} {{.Driver}} {{.Destination}}"
+            "{{end}} {{range .HostConfig.Mounts}}{{.VolumeOptions.DriverConfig.Options}}{{end}}' "
+            "writer; "
+            "docker exec writer sh -c 'echo written >/w/f'; "
+            // Where the plugin keeps it, and not in the folder that it has mounted that on.
+            "docker exec plugin cat /run/share/kept/used/f; "
+            "docker run --rm --volume-driver share -v used:/r box cat /r/f; "
+            "docker rm -f writer; docker volume rm made used; docker volume ls -q -f driver=share; "
+            "docker exec plugin ls /run/share/kept /run/share/mounted");
+        EXIT_0(seen);
+        std::string path = work("x").string();
+        std::string options = "map[device:" + path + " key:value o:bind]";
+        QCOMPARE(seen.out, "made\nshare global map[device:" + path +
+                               " o:bind type:none] /run/share/mounted/made\nshare global " +
+                               options + " /run/share/mounted/used\nvolume used share /w " +
+                               options +
+                               "\nwritten\nwritten\nwriter\nmade\nused\n/run/share/kept:\n\n/run/"
+                               "share/mounted:\n");
+        Output calls = docker({"logs", "plugin"});
+        for (const std::string& rest :
+             {"\"made\",\"Opts\":{\"device\":\"" + path + "\",\"o\":\"bind\",\"type\":\"none\"}}",
+              "\"used\",\"Opts\":{\"device\":\"" + path + "\",\"key\":\"value\",\"o\":\"bind\"}}"})
+            SAYS(calls, "/VolumeDriver.Create {\"Name\":" + rest);
+    }
+
+    void servicesHaveVolumesOfAPlugin()
+    {
+        QVERIFY(startPlugin());
+        EXIT_0(
+            shell("docker swarm init --advertise-addr 127.0.0.1; docker service create -q --name "
+                  "both --replicas 2 --mount type=volume,volume-driver=share,volume-opt=o=bind,"
+                  "volume-opt=device=$PWD/x,src=both,dst=/b box sh -c 'touch /b/$HOSTNAME; exec "
+                  "sleep 1000'"));
+        QVERIFY(eventually([&] {
+            return shell(
+                       "for c in $(docker ps -q --filter name=both); do docker exec $c ls /b "
+                       "| wc -l; done")
+                       .out == "2\n2\n";
+        }));
+        Output seen = shell(
+            "docker service inspect -f '{{range .Spec.TaskTemplate.ContainerSpec.Mounts}}"
+            "{{.VolumeOptions.DriverConfig.Name}} {{.VolumeOptions.DriverConfig.Options}}{{end}}' "
+            "both; "
+            "docker volume inspect -f '{{.Driver}} {{.Options}}' both; docker service rm both");
+        std::string one = "share map[device:" + work("x").string() + " o:bind]\n";
+        QCOMPARE(seen.out, one + one + "both\n");
+        SAYS(docker({"logs", "plugin"}),
+             "/VolumeDriver.Create {\"Name\":\"both\",\"Opts\":{\"device\":\"" +
+                 work("x").string() + "\",\"o\":\"bind\"}}");
+        QVERIFY(eventually(
+            [&] {
+                return docker({"volume", "rm", "both"}).exitCode == 0;
+            },
+            std::chrono::seconds(30)));
+        EXIT_0(docker({"swarm", "leave", "--force"}));
+    }
+
+    void aPluginsErrorsAreTold()
+    {
+        QVERIFY(startPlugin());
+        SAYS(docker({"volume", "create", "-d", "share", "-o", "refuse=no server x", "v"}),
+             "create v: no server x");
+        EXIT_0(
+            shell("docker run --rm --volume-driver share -v left:/l box touch /l/f && "
+                  "docker rm -f plugin"));
+        // dockerd looks for a plugin for 15 s.
+        Output gone =
+            shell("docker volume create -d nosuch v & docker run --rm -v left:/l box true; wait");
+        SAYS(gone, "create v: error looking up volume plugin nosuch: plugin \"nosuch\" not found");
+        SAYS(gone,
+             "error while checking if volume \"left\" exists in driver \"share\": Post "
+             "\"http://plugin.moby.localhost/VolumeDriver.Get\": dial unix "
+             "/run/docker/plugins/share.sock: connect: connection refused");
+        QVERIFY(startPlugin());
+        Output back = shell("docker run --rm -v left:/l box ls /l && docker volume rm left");
+        QCOMPARE(back.out, std::string("f\nleft\n"));
     }
 };
 
