@@ -16,6 +16,9 @@ namespace {
 
 constexpr std::size_t kReadBytes = 64u << 10;
 constexpr std::size_t kMostReadBytes = 256u << 10;
+// What everybody may ask for (net.core.wmem_max); the kernel doubles it, and so gives twice what a
+// socket has by itself (socket(7)). A large read then goes on in one write.
+constexpr int kSendBufferBytes = 212992;
 
 // The libuv handle with the requests that may outlive their owner, freed together once libuv is
 // done.
@@ -64,7 +67,12 @@ public:
     UvStream(Loop& loop, HandlePtr handle) : m_loop(loop), m_handle(std::move(handle))
     {
         m_handle->stream.data = this;
-        if (m_handle->isTcp()) uv_tcp_nodelay(&m_handle->tcp, 1);
+        if (m_handle->isTcp()) {
+            uv_tcp_nodelay(&m_handle->tcp, 1);
+        } else {  // TCP finds its own size, and stops doing so when it is told one.
+            int bytes = kSendBufferBytes;
+            uv_send_buffer_size(m_handle->any(), &bytes);
+        }
     }
 
     void read(ReadDone done) override
