@@ -114,6 +114,10 @@ class Client(threading.Thread):
                     connection.timeout = 60
                     for _ in range(random.randint(1, 20)):
                         self.turn(connection)
+                        pause = random.uniform(0.5, 1.5) * self.pause
+                        if time.time() + pause > self.end_at:
+                            return
+                        time.sleep(pause)
         except Exception as error:  # Whatever it is, it is this run's failure.
             self.failure = f"client {self.number}: {error!r}"
 
@@ -126,7 +130,6 @@ class Client(threading.Thread):
         self.ask(connection, "GET", "/containers/still/logs?stdout=1", 200)
         for _ in range(5):
             self.ask(connection, "GET", "/_ping", 200)
-        time.sleep(random.uniform(0.5, 1.5) * self.pause)
 
     def ask(self, connection, method, path, status, body=None):
         connection.request(method, path, body and json.dumps(body),
