@@ -4,11 +4,11 @@
 
 #include "linux-vm-agent/engine/layout.h"
 #include "shared/core/log.h"
+#include "shared/paths/host_path.h"
 
 namespace slipway {
 namespace {
 
-constexpr const char* kEngineForContainers = "/run/docker.sock";
 constexpr const char* kStandingClaims = "/run/slipway/ports";
 
 }  // namespace
@@ -44,7 +44,7 @@ Agent::Agent(Loop& loop, std::function<void()> ended)
 Result<> Agent::openSockets(Options options)
 {
     TRY(m_ports, PortClaims::open(m_loop, {kPortsSocket, kStandingClaims, checkIsPortProxy}));
-    TRY_VOID(m_parked.serveEngine(kEngineForContainers));
+    TRY_VOID(m_parked.serveEngine(kDockerSocketInMachine));
     m_control =
         std::make_unique<ControlService>(m_loop, m_engine, *m_ports, [this] { shutdown(); });
     TunnelServices services;

@@ -2,9 +2,9 @@
 
 #include <string>
 
-#include "shared/process/process_facts.h"
 #include "shared/core/small_file.h"
 #include "shared/json/json.h"
+#include "shared/process/process_facts.h"
 
 namespace slipway {
 

@@ -43,6 +43,16 @@ Result<std::string> textOf(const json::object& object, std::string_view key, std
     return std::string(value->get_string());
 }
 
+// Whether the key has the second of two words; the first is what its absence means.
+Result<bool> isSecond(const json::object& object, std::string_view key, std::string_view first,
+                      std::string_view second)
+{
+    TRY(auto text, textOf(object, key, std::string(first)));
+    if (text == first || text == second) return text == second;
+    return fail(Code::InvalidArgument,
+                fmt::format("\"{}\" is \"{}\", not {} or {}", key, text, first, second));
+}
+
 Result<WindowsEngine> windowsOf(const json::value& value)
 {
     if (!value.is_object())
@@ -83,24 +93,12 @@ Result<Settings> settingsOf(const json::value& value)
         return fail(Code::InvalidArgument, "the settings are not a JSON object");
     const json::object& object = value.get_object();
     Settings settings;
-    TRY(auto files, textOf(object, "files", "direct"));
-    if (files == "fuse")
-        settings.files = FilesMode::Fuse;
-    else if (files != "direct")
-        return fail(Code::InvalidArgument,
-                    fmt::format("\"files\" is \"{}\", not direct or fuse", files));
-    TRY(auto streams, textOf(object, "streams", "handed"));
-    if (streams == "relayed")
-        settings.streams = StreamsMode::Relayed;
-    else if (streams != "handed")
-        return fail(Code::InvalidArgument,
-                    fmt::format("\"streams\" is \"{}\", not handed or relayed", streams));
-    TRY(auto publish, textOf(object, "publish", "localhost"));
-    if (publish == "all")
-        settings.publish = PublishAddress::All;
-    else if (publish != "localhost")
-        return fail(Code::InvalidArgument,
-                    fmt::format("\"publish\" is \"{}\", not localhost or all", publish));
+    TRY(bool fuse, isSecond(object, "files", "direct", "fuse"));
+    if (fuse) settings.files = FilesMode::Fuse;
+    TRY(bool relayed, isSecond(object, "streams", "handed", "relayed"));
+    if (relayed) settings.streams = StreamsMode::Relayed;
+    TRY(bool all, isSecond(object, "publish", "localhost", "all"));
+    if (all) settings.publish = PublishAddress::All;
     TRY(auto rootfs, textOf(object, "rootfs", ""));
     settings.rootfs = rootfs;
     if (const json::value* described = object.if_contains("tcp")) {
