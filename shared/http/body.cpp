@@ -1,7 +1,6 @@
 #include "shared/http/body.h"
 
 #include <algorithm>
-#include <charconv>
 
 namespace slipway::http {
 namespace {
@@ -41,15 +40,20 @@ BodyScanner::BodyScanner(Framing framing) : m_state(State::Done), m_left(framing
     }
 }
 
-Result<std::size_t> BodyScanner::scan(std::string_view bytes)
+Result<std::size_t> BodyScanner::scan(std::string_view bytes, std::string* content)
 {
     std::size_t at = 0;
     while (at < bytes.size() && m_state != State::Done) {
-        if (m_state == State::UntilClose) return bytes.size();
+        if (m_state == State::UntilClose) {
+            if (content) *content += bytes;
+            return bytes.size();
+        }
         if (m_state == State::Length || m_state == State::Data) {
-            std::uint64_t taken = std::min<std::uint64_t>(m_left, bytes.size() - at);
-            at += static_cast<std::size_t>(taken);
-            m_left -= taken;
+            std::string_view taken = bytes.substr(
+                at, static_cast<std::size_t>(std::min<std::uint64_t>(m_left, bytes.size() - at)));
+            if (content) *content += taken;
+            at += taken.size();
+            m_left -= taken.size();
             if (m_left == 0) m_state = m_state == State::Length ? State::Done : State::DataEnd;
             continue;
         }
@@ -119,14 +123,8 @@ Result<> BodyScanner::step(char c)
 std::string withoutChunks(std::string_view body)
 {
     std::string content;
-    for (;;) {
-        std::uint64_t size = 0;
-        std::from_chars(body.data(), body.data() + body.size(), size, 16);
-        if (size == 0) return content;
-        body.remove_prefix(body.find('\n') + 1);
-        content += body.substr(0, static_cast<std::size_t>(size));
-        body.remove_prefix(static_cast<std::size_t>(size) + 2);
-    }
+    CHECK(BodyScanner({Framing::Kind::Chunked}).scan(body, &content));
+    return content;
 }
 
 }  // namespace slipway::http

@@ -1,4 +1,4 @@
-// How far a body reaches in the bytes that go by.
+// How far a body reaches in the bytes that go by, and what it says.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,9 @@ public:
     explicit BodyScanner(Framing framing);
 
     // How many of `bytes` belong to the body. Less than all of them only once the body has ended.
-    // InvalidArgument where chunks are malformed; nothing may be scanned after that.
-    Result<std::size_t> scan(std::string_view bytes);
+    // InvalidArgument where chunks are malformed; nothing may be scanned after that. What the body
+    // says, without its framing, is added to `content`.
+    Result<std::size_t> scan(std::string_view bytes, std::string* content = nullptr);
 
     bool done() const { return m_state == State::Done; }
     bool untilClose() const { return m_state == State::UntilClose; }

@@ -126,8 +126,13 @@ Framing declaredFraming(const Head& head, Framing::Kind without)
 
 std::string withFields(std::string text, const Head& head)
 {
-    for (const Field& field : head.fields)
-        text += fmt::format("{}: {}\r\n", field.name, field.value);
+    text.reserve(512);
+    for (const Field& field : head.fields) {
+        text += field.name;
+        text += ": ";
+        text += field.value;
+        text += "\r\n";
+    }
     return text += "\r\n";
 }
 

@@ -137,7 +137,7 @@ BodyPump::~BodyPump()
 
 void BodyPump::start(std::string head)
 {
-    m_head = std::move(head);
+    m_text = std::move(head);
     move(m_from.takeKept());
 }
 
@@ -153,20 +153,25 @@ void BodyPump::more()
 
 void BodyPump::move(ByteStream::Bytes bytes)
 {
-    auto length = m_scanner.scan(textOf(bytes));
+    std::string content;
+    auto length = m_scanner.scan(textOf(bytes), m_lines ? &content : nullptr);
     if (!length) return finish(tl::unexpected(length.error()));
     if (*length < bytes.size()) m_from.unread(bytes.subspan(*length));
     auto part = bytes.first(*length);
-    if (!m_head.empty()) {
-        m_head += textOf(part);
-        part = bytesOf(m_head);
+    if (m_lines) {
+        m_text += m_lines->take(content, m_scanner.done());
+        part = bytesOf(m_text);
+    } else if (!m_text.empty()) {
+        m_text += textOf(part);
+        part = bytesOf(m_text);
     }
+    m_begun = true;
     writeOrWait(m_to, part, m_alive.wrap([this](Result<> written) { moved(std::move(written)); }));
 }
 
 void BodyPump::moved(Result<> written)
 {
-    m_head = {};
+    m_text = {};
     m_writeFailed = !written;
     if (!written || m_scanner.done()) return finish(std::move(written));
     more();

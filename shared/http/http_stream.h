@@ -2,9 +2,11 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "shared/http/body.h"
+#include "shared/http/line_editor.h"
 #include "shared/io/byte_stream.h"
 #include "shared/io/loop.h"
 
@@ -75,18 +77,21 @@ private:
     std::string m_text;
 };
 
-// Moves one body unread, its framing included. Destroying it gives up; a write may then still be
-// under way. Both streams outlive it.
+// Moves one body, its framing included; unread, unless its lines are edited. Destroying it gives
+// up; a write may then still be under way. Both streams outlive it.
 class BodyPump {
 public:
     using Done = std::function<void(Result<>)>;
 
     BodyPump(HttpStream& from, ByteStream& to, BodyScanner scanner, Done done);
     ~BodyPump();
+    // Before the start. The body is one in chunks.
+    void edit(LineEditor::Edit edit) { m_lines.emplace(std::move(edit)); }
     // `head` goes before it, in one write with what there is of the body already. `done` may be
     // called before this returns.
     void start(std::string head);
 
+    bool begun() const { return m_begun; }              // Some of it may have been written.
     bool writeFailed() const { return m_writeFailed; }  // And not the read, or the framing.
 
 private:
@@ -99,7 +104,9 @@ private:
     ByteStream& m_to;
     BodyScanner m_scanner;
     Done m_done;
-    std::string m_head;
+    std::optional<LineEditor> m_lines;
+    std::string m_text;  // Being written: the head, or what has been edited.
+    bool m_begun = false;
     bool m_writeFailed = false;
     Alive m_alive;
 };

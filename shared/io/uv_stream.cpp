@@ -3,9 +3,11 @@
 // stopped only if more bytes arrive while nobody wants them. An owner that answers and reads again
 // therefore costs no epoll_ctl, and one that does not read holds its peer back. The read buffer
 // lives from the moment the kernel has bytes until the next read(), so an idle stream holds none;
-// where much comes it is large, as each wake-up costs more than copying. A write goes to uv_write,
+// where much comes it grows, as each wake-up costs more than copying. A write goes to uv_write,
 // which tries at once and reports through the loop, never inside the call.
 #include "shared/io/uv_stream.h"
+
+#include <thread>
 
 #include <fmt/format.h>
 
@@ -14,8 +16,9 @@
 namespace slipway {
 namespace {
 
-constexpr std::size_t kReadBytes = 64u << 10;
+constexpr std::size_t kFewReadBytes = 16u << 10;
 constexpr std::size_t kMostReadBytes = 256u << 10;
+constexpr std::size_t kReadGrowth = 4;
 // What everybody may ask for (net.core.wmem_max); the kernel doubles it, and so gives twice what a
 // socket has by itself (socket(7)). A large read then goes on in one write.
 constexpr int kSendBufferBytes = 212992;
@@ -80,6 +83,9 @@ public:
         CHECK(!m_readDone);
         m_readDone = std::move(done);
         m_buffer.reset();
+        // Whoever sends it may wait for this very core: one large read later costs less than many
+        // small ones now.
+        if (muchComes()) std::this_thread::yield();
         if (m_polling) return;
         m_polling = true;
         int failed = uv_read_start(
@@ -132,10 +138,11 @@ private:
     uv_buf_t allocate()
     {
         if (!m_readDone) return uv_buf_init(nullptr, 0);
-        std::size_t size = m_muchComes ? kMostReadBytes : kReadBytes;
-        m_buffer.reset(new char[size]);
-        return uv_buf_init(m_buffer.get(), static_cast<unsigned>(size));
+        m_buffer.reset(new char[m_readBytes]);
+        return uv_buf_init(m_buffer.get(), static_cast<unsigned>(m_readBytes));
     }
+
+    bool muchComes() const { return m_readBytes > kFewReadBytes; }
 
     void arrived(ssize_t count)
     {
@@ -147,10 +154,13 @@ private:
         }
         auto done = std::exchange(m_readDone, nullptr);
         if (count > 0) {
-            m_muchComes = count >= static_cast<ssize_t>(kReadBytes);
-            done(Bytes(reinterpret_cast<const std::byte*>(m_buffer.get()),
-                       static_cast<std::size_t>(count)));
-            return;
+            Bytes data(reinterpret_cast<const std::byte*>(m_buffer.get()),
+                       static_cast<std::size_t>(count));
+            if (data.size() == m_readBytes && m_readBytes < kMostReadBytes)
+                m_readBytes *= kReadGrowth;
+            else if (data.size() <= m_readBytes / kReadGrowth && muchComes())
+                m_readBytes /= kReadGrowth;
+            return done(data);
         }
         m_polling = false;
         uv_read_stop(&m_handle->stream);
@@ -173,7 +183,7 @@ private:
     HandlePtr m_handle;
     Alive m_alive;
     std::unique_ptr<char[]> m_buffer;
-    bool m_muchComes = false;
+    std::size_t m_readBytes = kFewReadBytes;  // Of the next buffer.
     ReadDone m_readDone;
     WriteDone m_writeDone;
     bool m_polling = false;

@@ -206,7 +206,8 @@ private slots:
             "http://$at/v2/layers/manifests/windows\n"
             "! docker pull $at/layers:windows 2>&1");
         QVERIFY2(windows.exitCode == 0, (windows.out + windows.err).c_str());
-        QVERIFY2(windows.out.find("no matching manifest for linux/amd64") != std::string::npos,
+        QVERIFY2(windows.out.find("no matching manifest for linux/amd64 in the manifest list "
+                                  "entries (a Windows engine can be added") != std::string::npos,
                  windows.out.c_str());
     }
 

@@ -139,6 +139,17 @@ private:
     const Records& m_records;
 };
 
+std::string withStrings(const JsonText& json, const std::vector<JsonSpan>& values,
+                        const MessageEdit& edit)
+{
+    std::vector<JsonEdit> edits;
+    for (JsonSpan value : values)
+        if (auto text = json.string(value))
+            if (auto shown = edit(*text); shown != *text)
+                edits.push_back({value, toJsonString(shown)});
+    return withEdits(json.text(), std::move(edits));
+}
+
 }  // namespace
 
 bool showsBinds(ApiCall call)
@@ -169,16 +180,21 @@ std::string withHostPaths(ApiCall call, std::string_view body, const Records& re
     return withEdits(body, std::move(editor.edits));
 }
 
-std::string withMessage(std::string_view errorBody,
-                        const std::function<std::string(const std::string&)>& edit)
+std::string withMessage(std::string_view errorBody, const MessageEdit& edit)
 {
-    std::vector<JsonEdit> edits;
-    if (auto json = JsonText::scan(errorBody))
-        if (auto value = json->member(json->root(), "message"))
-            if (auto message = json->string(*value))
-                if (auto shown = edit(*message); shown != *message)
-                    edits.push_back({*value, toJsonString(shown)});
-    return withEdits(errorBody, std::move(edits));
+    auto json = JsonText::scan(errorBody);
+    if (!json) return std::string(errorBody);
+    return withStrings(*json, json->members(json->root(), "message"), edit);
+}
+
+std::string withStreamedError(std::string_view line, const MessageEdit& edit)
+{
+    if (line.find("error") == line.npos) return std::string(line);
+    auto json = JsonText::scan(line);
+    if (!json) return std::string(line);
+    auto messages = json->reach(json->root(), {"errorDetail", "message"});
+    for (JsonSpan error : json->members(json->root(), "error")) messages.push_back(error);
+    return withStrings(*json, messages, edit);
 }
 
 }  // namespace slipway

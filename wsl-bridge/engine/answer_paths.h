@@ -16,7 +16,10 @@ bool showsBinds(ApiCall call);
 // The body with only those strings changed; one that is no JSON stays as it is.
 std::string withHostPaths(ApiCall call, std::string_view body, const Records& records);
 // The same for an error's body, of which `edit` gives the message anew.
-std::string withMessage(std::string_view errorBody,
-                        const std::function<std::string(const std::string&)>& edit);
+using MessageEdit = std::function<std::string(const std::string&)>;
+std::string withMessage(std::string_view errorBody, const MessageEdit& edit);
+// And for a line of a stream that tells how a pull or a build goes on: {"error":…,
+// "errorDetail":{"message":…}} (moby/moby, pkg/jsonmessage).
+std::string withStreamedError(std::string_view line, const MessageEdit& edit);
 
 }  // namespace slipway

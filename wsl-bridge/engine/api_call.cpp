@@ -42,6 +42,8 @@ constexpr Row kCalls[] = {
     {"GET", "/volumes/*", ApiCall::VolumeInspect},
     {"DELETE", "/volumes/*", ApiCall::VolumeRemove},
     {"GET", "/system/df", ApiCall::SystemDf},
+    {"POST", "/images/create", ApiCall::ImageStream},
+    {"POST", "/build", ApiCall::ImageStream},
     {"POST", "/swarm/init", ApiCall::SwarmEnter},
     {"POST", "/swarm/join", ApiCall::SwarmEnter},
     {"POST", "/swarm/leave", ApiCall::SwarmLeave},

@@ -24,7 +24,9 @@ enum class ApiCall {
     VolumeList,
     VolumeRemove,  // One, or all that are unused.
     SystemDf,
-    SwarmEnter,  // init, join
+    ImageStream,  // A pull, a build: told in a stream of JSON messages, of which the last may be an
+                  // error.
+    SwarmEnter,   // init, join
     SwarmLeave,
 };
 

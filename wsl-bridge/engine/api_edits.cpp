@@ -10,6 +10,15 @@
 #include "wsl-bridge/engine/request_paths.h"
 
 namespace slipway {
+namespace {
+
+bool isPlainJson(const http::ResponseHead& answer)
+{
+    auto type = answer.find("Content-Type");
+    return type && type->starts_with("application/json") && !answer.find("Content-Encoding");
+}
+
+}  // namespace
 
 ApiEdits::ApiEdits(ProxyContext& context, const http::RequestHead& head)
     : m_context(context),
@@ -78,9 +87,7 @@ void ApiEdits::granted()
 
 bool ApiEdits::holdsAnswer(const http::ResponseHead& answer) const
 {
-    if (answer.find("Content-Encoding")) return false;
-    auto type = answer.find("Content-Type");
-    if (!type || !type->starts_with("application/json")) return false;
+    if (!isPlainJson(answer)) return false;
     if (answer.status >= 400) return true;
     return m_context.options.mapsPaths && (namesBinds(m_call) || showsBinds(m_call));
 }
@@ -92,6 +99,17 @@ std::string ApiEdits::editAnswer(const http::ResponseHead& answer, std::string b
                            [this](const std::string& message) { return shownMessage(message); });
     if (!m_binds.empty()) remember(body);
     return showsBinds(m_call) ? withHostPaths(m_call, body, m_context.records) : body;
+}
+
+bool ApiEdits::editsLines(const http::ResponseHead& answer) const
+{
+    return m_call == ApiCall::ImageStream && answer.status < 300 && isPlainJson(answer);
+}
+
+std::string ApiEdits::editLine(std::string_view line) const
+{
+    return withStreamedError(line,
+                             [this](const std::string& message) { return shownMessage(message); });
 }
 
 std::string ApiEdits::shownMessage(const std::string& message) const

@@ -31,6 +31,9 @@ public:
 
     bool holdsAnswer(const http::ResponseHead& answer) const;
     std::string editAnswer(const http::ResponseHead& answer, std::string body);
+    // For a stream of messages, which is never held.
+    bool editsLines(const http::ResponseHead& answer) const;
+    std::string editLine(std::string_view line) const;
 
     void answered(const http::ResponseHead& answer);  // Once the client has it.
 

@@ -5,7 +5,7 @@
 //   request: read head -> (hold body, edit it) -> reach the engine -> write head -> move body ->
 //   sent answer:  read head -> 1xx: pass it on, read the next head
 //                      -> 101, or a body until close: raw relay, both ways, for good
-//                      -> (hold body, edit it) or move body -> sent
+//                      -> (hold body, edit it) or move body (edit its lines) -> sent
 //
 // When both are sent the next request is read; it goes over the same connection, unless another
 // engine has been chosen meanwhile. A client that leaves then leaves the connection to the next.
@@ -245,6 +245,8 @@ void HttpProxy::gotAnswer(Result<std::string> text)
         framing.kind == http::Framing::Kind::Chunked ||
         (framing.kind == http::Framing::Kind::Length && framing.length <= ApiEdits::kMaxHeldBytes);
     if (holdable && m_edits->holdsAnswer(m_answer)) return holdAnswer(framing);
+    if (framing.kind == http::Framing::Kind::Chunked && m_edits->editsLines(m_answer))
+        return editAnswerLines(framing);
     if (framing.kind == http::Framing::Kind::None)
         return toClient(http::toText(m_answer), [this] { answerSent(); });
     moveAnswerBody(http::toText(m_answer), http::BodyScanner(framing));
@@ -260,10 +262,7 @@ void HttpProxy::holdAnswer(http::Framing framing)
 
 void HttpProxy::heldAnswer(Result<http::BodyCollector::Body> body)
 {
-    if (!body) {
-        m_answerBegun = false;
-        return refuse(502, context("the engine's answer", body.error()).message);
-    }
+    if (!body) return engineBroke(body.error());
     if (!body->scanner.done())  // Too large to hold after all: on as it came.
         return moveAnswerBody(http::toText(m_answer) + body->raw, body->scanner);
     bool chunked = http::framingOf(m_answer, m_request.method).kind == http::Framing::Kind::Chunked;
@@ -275,16 +274,33 @@ void HttpProxy::heldAnswer(Result<http::BodyCollector::Body> body)
     toClient(http::toText(m_answer) + edited, [this] { answerSent(); });
 }
 
-void HttpProxy::moveAnswerBody(std::string head, http::BodyScanner scanner)
+void HttpProxy::editAnswerLines(http::Framing framing)
+{
+    m_answer.remove("Trailer");  // They end with the framing.
+    moveAnswerBody(http::toText(m_answer), http::BodyScanner(framing),
+                   [this](std::string_view line) { return m_edits->editLine(line); });
+}
+
+void HttpProxy::moveAnswerBody(std::string head, http::BodyScanner scanner,
+                               http::LineEditor::Edit edit)
 {
     m_clientBusy = true;
     m_answerPump =
         std::make_unique<http::BodyPump>(*m_engine, *m_client, scanner, [this](Result<> moved) {
             m_clientBusy = false;
-            if (!moved) return finish();
-            answerSent();
+            if (moved) return answerSent();
+            if (m_answerPump->begun()) return finish();
+            engineBroke(moved.error());
         });
+    if (edit) m_answerPump->edit(std::move(edit));
     m_answerPump->start(std::move(head));
+}
+
+// In the middle of its answer, of which the client has seen nothing yet.
+void HttpProxy::engineBroke(const Error& error)
+{
+    m_answerBegun = false;
+    refuse(502, context("the engine's answer", error).message);
 }
 
 void HttpProxy::answerSent()

@@ -39,7 +39,10 @@ private:
     void gotAnswer(Result<std::string> text);
     void holdAnswer(http::Framing framing);
     void heldAnswer(Result<http::BodyCollector::Body> body);
-    void moveAnswerBody(std::string head, http::BodyScanner scanner);
+    void editAnswerLines(http::Framing framing);
+    void moveAnswerBody(std::string head, http::BodyScanner scanner,
+                        http::LineEditor::Edit edit = nullptr);
+    void engineBroke(const Error& error);
     void answerSent();
     void relayRaw();
 

@@ -31,6 +31,7 @@ class JsonText {
 public:
     static std::optional<JsonText> scan(std::string_view text);
 
+    std::string_view text() const { return m_text; }
     JsonSpan root() const { return m_root; }
     std::string_view at(JsonSpan span) const
     {

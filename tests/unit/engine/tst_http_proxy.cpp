@@ -624,6 +624,48 @@ private slots:
         QCOMPARE(bench.client->got.ends_with(" (a hint)\"}"), hinted);
     }
 
+    // A pull tells its error within a stream that began well.
+    void hintsWithinAStream()
+    {
+        Bench bench;
+        bench.context.hint = [] { return std::string("a hint"); };
+        QVERIFY(bench.client->send(post("/v1.45/images/create?fromImage=x", "")));
+        QVERIFY(bench.until([&] { return !bench.dialer.wires.empty(); }));
+        std::string head =
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n";
+        std::string first = json("{'status':'Pulling from x'}\r\n");
+        QVERIFY(bench.engine().send(head + "Trailer: X\r\n\r\n" +
+                                    fmt::format("{:x}\r\n{}\r\n", first.size(), first)));
+        std::string seen = head + fmt::format("\r\n{:x}\r\n{}\r\n", first.size(), first);
+        QVERIFY(bench.clientGets(seen));
+        // Its line comes in two chunks; only what has an error is another one afterwards.
+        std::string text = "no matching manifest for linux/amd64 in the manifest list entries";
+        std::string line =
+            json("{'a':1, 'errorDetail':{'message':'" + text + "'},'error':'" + text + "'}\r\n");
+        std::string_view rest = line;
+        QVERIFY(bench.engine().send(fmt::format("{:x}\r\n{}\r\n", 30, rest.substr(0, 30))));
+        QVERIFY(bench.engine().send(
+            fmt::format("{:x}\r\n{}\r\n0\r\nX: y\r\n\r\n", rest.size() - 30, rest.substr(30))));
+        text += " (a hint)";
+        line = json("{'a':1, 'errorDetail':{'message':'" + text + "'},'error':'" + text + "'}\r\n");
+        seen += fmt::format("{:x}\r\n{}\r\n0\r\n\r\n", line.size(), line);
+        QVERIFY(bench.clientGets(seen));
+        QVERIFY(bench.client->send(get("/_ping")));
+        QVERIFY(bench.until([&] { return bench.engine().poll().got.ends_with(get("/_ping")); }));
+    }
+
+    void refusesAnAnswerWhoseFirstChunkIsMalformed()
+    {
+        Bench bench;
+        QVERIFY(bench.client->send(get("/events")));
+        QVERIFY(bench.engineGets(get("/events")));
+        QVERIFY(bench.engine().send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"));
+        QVERIFY(bench.until([&] { return bench.client->poll().ended; }));
+        QVERIFY2(bench.client->got.starts_with("HTTP/1.1 502 "), bench.client->got.c_str());
+        QVERIFY2(bench.client->got.find("malformed chunked body") != std::string::npos,
+                 bench.client->got.c_str());
+    }
+
     void takesNoSecondConnectionWhenTheEngineComesBack()
     {
         Bench bench;
