@@ -21,8 +21,11 @@ if(SLIPWAY_SANITIZE)
   set(sanitized "$<NOT:$<BOOL:$<TARGET_PROPERTY:SLIPWAY_UNSANITIZED>>>:")
   target_compile_options(slipway-options INTERFACE
     "$<${sanitized}-fsanitize=${SLIPWAY_SANITIZE};-fno-sanitize-recover=all;-fno-omit-frame-pointer>")
-  target_link_options(slipway-options INTERFACE
-    "$<${sanitized}-fsanitize=${SLIPWAY_SANITIZE};-static-libasan;-static-libubsan;-static-libtsan>")
+  # clang's are static unless told otherwise.
+  if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+    set(static ";-static-libasan;-static-libubsan;-static-libtsan")
+  endif()
+  target_link_options(slipway-options INTERFACE "$<${sanitized}-fsanitize=${SLIPWAY_SANITIZE}${static}>")
 endif()
 add_library(slipway-sanitizer INTERFACE)  # What only programs link, and no library.
 if(SLIPWAY_SANITIZE MATCHES thread)

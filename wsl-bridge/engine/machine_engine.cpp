@@ -82,7 +82,8 @@ void MachineEngine::forgetRemoved()
     m_servicesQuestion.reset();
     if (!m_context->engine.now().dial) return;
     EngineClient client(m_loop, m_context->engine.now().dial);
-    auto& [containers, services, volumes] = m_context->records;
+    auto& volumes = m_context->records.volumes;
+    auto& services = m_context->records.services;
     if (!volumes.empty())
         m_volumesQuestion =
             client.get("/volumes", [&volumes, moment = volumes.now()](Result<std::string> answer) {
