@@ -65,6 +65,7 @@ enum class Opcode : std::uint32_t {
     Lseek = 46,
     CopyFileRange = 47,
     Syncfs = 50,
+    Tmpfile = 51,  // 7.37, Linux 6.1
 
     // Ours, from the agent to the file server; none is answered.
     InjectorReady = 0x7f000001,  // Body: InjectorReadyBody.

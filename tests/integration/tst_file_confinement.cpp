@@ -66,6 +66,8 @@ private slots:
     void namesThatLeadElsewhereAreRefused_data();
     void namesThatLeadElsewhereAreRefused();
     void swappedFoldersLeadNowhere();
+    void refusedRemovalsKeepNothingOpen_data();
+    void refusedRemovalsKeepNothingOpen();
     void unknownNodesAreStale();
     void brokenMessagesDoNoHarm();
     void lengthsThatLieEndTheStream();
@@ -250,6 +252,28 @@ void TestFileConfinement::swappedFoldersLeadNowhere()
     QCOMPARE(link.attr.mode & fuse::kTypeMask, fuse::kTypeSymlink);
     QCOMPARE(ask(Opcode::Lookup, link.nodeid, named("key")).error, number(Errno::NotDirectory));
     QVERIFY(ask(Opcode::Read, link.nodeid, raw(fuse::ReadIn{0, 0, 4096, 0, 0, 0, 0})).error != 0);
+}
+
+// What is unlinked is held open for the guest; what only should have been is not.
+void TestFileConfinement::refusedRemovalsKeepNothingOpen_data()
+{
+    QTest::addColumn<int>("opcode");
+    for (Opcode opcode : {Opcode::Rmdir, Opcode::Unlink, Opcode::Rename})
+        QTest::addRow("%d", static_cast<int>(opcode)) << static_cast<int>(opcode);
+}
+
+void TestFileConfinement::refusedRemovalsKeepNothingOpen()
+{
+    QFETCH(int, opcode);
+    std::ofstream(path("granted/sub/key")) << "secret soon";
+    auto granted = find(path("granted")).nodeid;
+    auto sub = find(path("granted/sub")).nodeid;
+    std::string body = named("sub");
+    if (opcode == static_cast<int>(Opcode::Rename))
+        body = raw(fuse::RenameIn{granted}) + named("file") + body;
+    QVERIFY(ask(static_cast<Opcode>(opcode), granted, body).error > 0);
+    std::filesystem::rename(path("granted/sub"), path("moved"));
+    QTRY_COMPARE(ask(Opcode::Lookup, sub, named("key")).error, number(Errno::Stale));
 }
 
 void TestFileConfinement::unknownNodesAreStale()

@@ -156,8 +156,8 @@ void Coherence::nameRemoved(std::uint64_t directory, std::string_view name)
 {
     Node* node = m_share.nodes.dropName(directory, name);
     if (!node) return;
-    if (!node->names.empty() && !node->anchor) node->pin.reset();  // Reached by its other names.
-    node->hasSeen = false;  // Its count of links has changed.
+    m_share.nodes.unpin(*node);  // It may have other names.
+    node->hasSeen = false;       // Its count of links has changed.
 }
 
 void Coherence::nameMoved(const NodeName& from, const NodeName& to, bool exchange)

@@ -8,6 +8,12 @@
 
 namespace slipway {
 
+namespace {
+
+constexpr FileChanges kDropSetIds{.dropSetIds = true};
+
+}  // namespace
+
 FuseResult<HandlePtr> Dispatcher::handleOf(std::uint64_t id)
 {
     std::lock_guard lock(m_share.mutex);
@@ -108,9 +114,7 @@ Dispatcher::Outcome Dispatcher::write(Call& call)
     TRY(auto data, begin(call.header.nodeid, true));
     auto count = m_share.tree.write(*data, in.offset, bytes);
     if (count && (in.writeFlags & fuse::kWriteKillSuidgid)) {
-        FileChanges changes;
-        changes.dropSetIds = true;
-        if (auto dropped = m_share.tree.change(*data, changes); !dropped)
+        if (auto dropped = m_share.tree.change(*data, kDropSetIds); !dropped)
             count = refuse(dropped.error());
     }
     end(call.header.nodeid);
@@ -125,6 +129,8 @@ Dispatcher::Outcome Dispatcher::allocate(Call& call)
     if (!call.body.good()) return refuse(call.body.error());
     TRY(auto data, begin(call.header.nodeid, true));
     auto done = m_share.tree.allocate(*data, in.mode, in.offset, in.length);
+    // Here the kernel leaves it to us (FUSE_HANDLE_KILLPRIV_V2), and says not who may keep them.
+    if (done && call.header.uid != 0) done = m_share.tree.change(*data, kDropSetIds);
     end(call.header.nodeid);
     if (done) call.reply();
     return done;

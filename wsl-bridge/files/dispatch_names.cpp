@@ -33,6 +33,20 @@ private:
     const std::uint64_t m_directory;
 };
 
+namespace {
+
+struct CreateOut {
+    fuse::EntryOut entry;
+    fuse::OpenOut open;
+};
+
+CreateOut createOutOf(const fuse::EntryOut& entry)
+{
+    return {entry, {0, fuse::kOpenKeepCache | fuse::kOpenNoFlush, 0}};
+}
+
+}  // namespace
+
 FuseResult<Dispatcher::At> Dispatcher::at(std::uint64_t parent, std::string_view name)
 {
     std::lock_guard lock(m_share.mutex);
@@ -223,11 +237,26 @@ Dispatcher::Outcome Dispatcher::create(Call& call)
         if (node && facts && facts->identity == node->identity)
             m_share.nodes.keepData(*node, std::move(data));
     }
-    struct {
-        fuse::EntryOut entry;
-        fuse::OpenOut open;
-    } out{entry, {0, fuse::kOpenKeepCache | fuse::kOpenNoFlush, 0}};
-    call.replyValue(out);
+    call.replyValue(createOutOf(entry));
+    return {};
+}
+
+// O_TMPFILE. There is nothing to do once only: with the server that made it the file is gone.
+Dispatcher::Outcome Dispatcher::createUnnamed(Call& call)
+{
+    auto in = call.body.take<fuse::CreateIn>();
+    if (!call.body.good()) return refuse(call.body.error());
+    auto what = call.newFile(fuse::kTypeRegular | (in.mode & fuse::kPermissionMask), in.umask);
+    TRY(auto where, at(call.header.nodeid, {}));
+    TRY(auto data, m_share.tree.makeUnnamed(*where.directory, what));
+    TRY(auto facts, m_share.tree.facts(*data));
+    fuse::EntryOut entry{};
+    {
+        std::lock_guard lock(m_share.mutex);
+        TRY(Node * parent, nodeOf(where.parent));
+        entry = fillEntry(m_share.nodes.adoptUnnamed(facts, std::move(data)), facts, *parent);
+    }
+    call.replyValue(createOutOf(entry));
     return {};
 }
 
@@ -242,6 +271,10 @@ Dispatcher::Outcome Dispatcher::link(Call& call)
         TRY_VOID(makeOnce(call, where,
                           [&] { return m_share.tree.makeLink(*file, *where.directory, name); }));
         TRY(auto entry, entryOf(where));
+        {
+            std::lock_guard lock(m_share.mutex);  // One that had no name has one now.
+            if (Node* node = m_share.nodes.find(entry.nodeid)) m_share.nodes.unpin(*node);
+        }
         call.replyValue(entry);
         return {};
     }();
@@ -264,7 +297,7 @@ Dispatcher::Outcome Dispatcher::remove(Call& call, bool isDirectory)
             std::lock_guard lock(m_share.mutex);
             TRY(Node * parent, nodeOf(where.parent));
             Node* known = m_share.nodes.childOf(where.parent, name);
-            if (known && !isDirectory) m_share.nodes.pin(*known);
+            if (known) m_share.nodes.pin(*known);
             m_coherence.expect(*parent, name, What::Deleted);
         }
         auto outcome = isDirectory ? m_share.tree.removeDirectory(*where.directory, name)
@@ -272,6 +305,8 @@ Dispatcher::Outcome Dispatcher::remove(Call& call, bool isDirectory)
         if (!outcome) {
             std::lock_guard lock(m_share.mutex);
             m_coherence.unexpect(where.parent, name, What::Deleted);
+            if (Node* known = m_share.nodes.childOf(where.parent, name))
+                m_share.nodes.unpin(*known);
         }
         return outcome;
     };
@@ -316,10 +351,8 @@ Dispatcher::Outcome Dispatcher::rename(Call& call, bool hasFlags)
     auto act = [&]() -> Outcome {
         {
             std::lock_guard lock(m_share.mutex);
-            if (Node* known = m_share.nodes.childOf(to.parent, newName);
-                known && !exchange && !known->isDirectory()) {
+            if (Node* known = m_share.nodes.childOf(to.parent, newName); known && !exchange)
                 m_share.nodes.pin(*known);
-            }
             for (auto [where, what] : events) {
                 TRY(Node * parent, nodeOf(where->parent));
                 m_coherence.expect(*parent, where->name, what);
@@ -331,6 +364,8 @@ Dispatcher::Outcome Dispatcher::rename(Call& call, bool hasFlags)
             std::lock_guard lock(m_share.mutex);
             for (auto [where, what] : events)
                 m_coherence.unexpect(where->parent, where->name, what);
+            if (Node* known = m_share.nodes.childOf(to.parent, newName))
+                m_share.nodes.unpin(*known);
         }
         return outcome;
     };

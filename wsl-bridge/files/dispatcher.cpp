@@ -169,6 +169,8 @@ Dispatcher::Outcome Dispatcher::route(Call& call)
             return readdir(call, true);
         case Opcode::Create:
             return create(call);
+        case Opcode::Tmpfile:
+            return createUnnamed(call);
         case Opcode::Fallocate:
             return allocate(call);
         case Opcode::Lseek:

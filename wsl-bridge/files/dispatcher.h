@@ -78,6 +78,7 @@ private:
     Outcome lookupVirtual(Call& call, std::string_view name);
     Outcome make(Call& call);
     Outcome create(Call& call);
+    Outcome createUnnamed(Call& call);
     Outcome link(Call& call);
     Outcome remove(Call& call, bool isDirectory);
     Outcome rename(Call& call, bool hasFlags);

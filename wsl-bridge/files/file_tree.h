@@ -119,6 +119,9 @@ public:
     // Each fails with Exists where the name is taken. A regular file comes back open for writing.
     virtual FuseResult<HandlePtr> makeRegular(const Handle& directory, std::string_view name,
                                               const NewFile& what) const = 0;
+    // One that vanishes with its last handle unless makeLink() gives it a name.
+    virtual FuseResult<HandlePtr> makeUnnamed(const Handle& directory,
+                                              const NewFile& what) const = 0;
     virtual FuseResult<> makeSpecial(const Handle& directory, std::string_view name,
                                      const NewFile& what) const = 0;
     virtual FuseResult<> makeDirectory(const Handle& directory, std::string_view name,

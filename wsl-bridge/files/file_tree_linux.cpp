@@ -204,6 +204,16 @@ public:
         return file;
     }
 
+    FuseResult<HandlePtr> makeUnnamed(const Handle& directory, const NewFile& what) const override
+    {
+        ::umask(what.umask & 0777);
+        int fd = ::openat(fdOf(directory), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, what.mode & 0777);
+        if (fd < 0) return failed();
+        HandlePtr file = hold(fd);
+        if (auto given = giveTo(*file, directory, what); !given) return refuse(given.error());
+        return file;
+    }
+
     FuseResult<> makeSpecial(const Handle& directory, std::string_view name,
                              const NewFile& what) const override
     {

@@ -117,6 +117,15 @@ Node& NodeTable::adopt(Node& parent, std::string_view name, const FileFacts& fac
     return node;
 }
 
+Node& NodeTable::adoptUnnamed(const FileFacts& facts, HandlePtr data)
+{
+    Node& node = make(facts.identity, facts.mode);
+    m_byIdentity[facts.identity] = &node;
+    node.pin = data;
+    keepData(node, std::move(data));
+    return node;
+}
+
 Node& NodeTable::adoptVirtual(Node& parent, std::string_view name)
 {
     if (Node* known = childOf(parent.id, name)) return *known;
@@ -353,6 +362,11 @@ FuseResult<HandlePtr> NodeTable::dataOf(Node& node, bool forWriting)
 void NodeTable::keepData(Node& node, HandlePtr data)
 {
     keepOpen(node, std::move(data), true);
+}
+
+void NodeTable::unpin(Node& node)
+{
+    if (!node.names.empty() && !node.anchor) node.pin.reset();
 }
 
 void NodeTable::pin(Node& node)

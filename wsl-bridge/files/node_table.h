@@ -10,8 +10,8 @@
 //
 // Handles. Folders are kept open for walking, files for reading and writing, in one list of which
 // the least used are closed. A folder stays open only while the folder above it is watched (or is
-// an anchor's), because then a move out of the granted tree is heard of and closes it. A file that
-// is unlinked while the guest knows it is *pinned*: held open until the guest forgets it.
+// an anchor's), because then a move out of the granted tree is heard of and closes it. What is
+// unlinked while the guest knows it is *pinned*: held open until the guest forgets it.
 //
 // Not thread-safe: whoever calls holds Share::mutex.
 #pragma once
@@ -84,6 +84,8 @@ public:
 
     // The node of a file that was just seen under this name, made if it is new.
     Node& adopt(Node& parent, std::string_view name, const FileFacts& facts);
+    // The node of a file that has no name yet.
+    Node& adoptUnnamed(const FileFacts& facts, HandlePtr data);
     Node& adoptVirtual(Node& parent, std::string_view name);
     // A node without a file, for an answer to the injector about what is gone already.
     Node& adoptGone(std::uint32_t mode);
@@ -107,6 +109,7 @@ public:
     FuseResult<HandlePtr> dataOf(Node& node, bool forWriting);
     void keepData(Node& node, HandlePtr data);  // Open for reading and writing.
     void pin(Node& node);                       // Best effort: while it still has a name.
+    void unpin(Node& node);                     // If it is reached by a name.
 
     // Where the node is below the root: "/home/ann/src". None: it has no name any more.
     std::optional<std::string> pathOf(const Node& node);

@@ -1,0 +1,22 @@
+// A small language for file system calls, so that a case is one line and runs anywhere.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace slipway::test {
+
+// Runs `script` in the empty folder `folder`, in a process of its own that begins as root with
+// umask 022, and gives what each call answered, separated by blanks: ok, a value, or the error's
+// name.
+//
+// Calls are separated by `;`, their words by blanks. `@255` stands for a name of 255 letters. Files
+// are named by paths, open ones by a letter. What is not obvious:
+//   as UID [GID [GROUP…]]     the effective ids from here on; `as 0` is root again
+//   stat PATH WHAT…           of type mode uid gid size nlink rdev mtime atime; stat follows, lstat
+//   not open LETTER PATH FLAG… [MODE] utime PATH ATIME MTIME    each now, omit, or
+//   SECONDS.NANOSECONDS keep PATH                 remembers its times; since PATH tells which of
+//   mtime and ctime are newer elsewhere CALL            in another process
+std::string outcomeOf(const std::string& folder, std::string_view script);
+
+}  // namespace slipway::test
