@@ -67,13 +67,13 @@ class Bench:
         self.rounds = rounds
 
     def by_turns(self, measure, rounds):
-        """The median of `measure` for each socket."""
+        """All that `measure` gives for each socket."""
         figures = {name: [] for name in self.sockets}
         names = list(self.sockets)
         for count in range(rounds):
             for name in names[count % len(names):] + names[:count % len(names)]:
                 figures[name].append(measure(self.sockets[name]))
-        return {name: statistics.median(of) for name, of in figures.items()}
+        return figures
 
     def load(self, kind, number, socket):
         words = [self.http_load, kind, socket, str(number)]
@@ -83,6 +83,7 @@ class Bench:
         return float(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
 
     def docker(self, socket, *words, **options):
+        os.sync()  # Else this one waits for what the one before wrote.
         begun = time.monotonic()
         subprocess.run([DOCKER, "-H", f"unix://{socket}", *words], check=True, stdout=subprocess.DEVNULL,
                        stderr=subprocess.DEVNULL, env=self.slipway.environment | options.pop("env", {}), **options)
@@ -109,8 +110,7 @@ def loads(bench, verdict):
     for what, (kind, number, limits, unit) in LOADS.items():
         limit = limits[bench.streams]
         figures = bench.by_turns(lambda socket: bench.load(kind, number, socket), bench.rounds * LOAD_ROUNDS)
-        ratio = figures["slipway"] / figures["direct"]
-        tell(verdict, what, figures, ratio, limit, unit, ratio <= limit if unit == "us" else ratio >= limit)
+        tell(verdict, what, figures, limit, unit)
 
 
 def streams(bench, verdict, folder):
@@ -135,17 +135,20 @@ def streams(bench, verdict, folder):
     }
     for what, (megabytes, once) in kinds.items():
         once(bench.sockets["direct"])  # The files are in the page cache then.
-        rates = {name: megabytes / took for name, took in bench.by_turns(once, bench.rounds).items()}
-        ratio = rates["slipway"] / rates["direct"]
-        tell(verdict, what, rates, ratio, STREAM_RATIO, "MB/s", ratio >= STREAM_RATIO)
+        rates = {name: [megabytes / seconds for seconds in took]
+                 for name, took in bench.by_turns(once, bench.rounds).items()}
+        tell(verdict, what, rates, STREAM_RATIO, "MB/s")
 
 
-def tell(verdict, what, figures, ratio, limit, unit, met):
-    absolute = ", ".join(f"{name} {figure:.0f} {unit}" for name, figure in figures.items())
-    print(f"{what}: {absolute}", flush=True)
-    verdict.add(what, f"{ratio:.2f} of direct ({figures['direct']:.0f} {unit}); socat "
-                f"{figures['socat'] / figures['direct']:.2f}",
-                f"{limit}", met)
+def tell(verdict, what, figures, limit, unit):
+    absolute = ", ".join(f"{name} {statistics.median(of):.0f} ({min(of):.0f} to {max(of):.0f})"
+                         for name, of in figures.items())
+    print(f"{what}, {unit}: {absolute}", flush=True)
+    medians = {name: statistics.median(of) for name, of in figures.items()}
+    ratio = medians["slipway"] / medians["direct"]
+    verdict.add(what, f"{ratio:.2f} of direct ({medians['direct']:.0f} {unit}); socat "
+                f"{medians['socat'] / medians['direct']:.2f}",
+                f"{limit}", ratio <= limit if unit == "us" else ratio >= limit)
 
 
 def memory(bench, verdict):
