@@ -36,13 +36,14 @@ packages_lock_holder() {
     local lock inode type pid rest
     for lock in /var/lib/dpkg/lock-frontend /var/lib/dpkg/lock /var/lib/apt/lists/lock; do
         inode=$(stat -c %i "$lock" 2>/dev/null) || continue
+        # In one read: by lines, the kernel would pass over one while others come and go.
         while read -r _ type _ _ pid rest; do
             # Other file systems have the same inode numbers.
             if [ "$type" = POSIX ] && [[ $rest == *":$inode "* ]] && has_open "$pid" "$lock"; then
                 printf '%s (pid %s)\n' "$(cat "/proc/$pid/comm" 2>/dev/null || echo another)" "$pid"
                 return
             fi
-        done </proc/locks
+        done < <(cat /proc/locks)
     done
 }
 

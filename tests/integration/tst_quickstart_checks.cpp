@@ -192,6 +192,24 @@ private slots:
         QVERIFY2(all.contains("changed:\n"), all);
     }
 
+    void seesTheHolderWhileOtherLocksComeAndGo()
+    {
+        Output output = onFreshHost(
+            "hold_apt_lock; . packaging/linux/packages.sh",
+            "python3 -c '\n"
+            "import fcntl\n"
+            "files = [open(f\"/mnt/{i}\", \"w\") for i in range(20)]\n"
+            "while True:\n"
+            "    for how in fcntl.LOCK_EX, fcntl.LOCK_UN:\n"
+            "        for file in files: fcntl.lockf(file, how)\n"
+            "' & for i in $(seq 100); do packages_lock_holder | cut -d' ' -f1; done | uniq -c; "
+            "kill $!");
+        QVERIFY2(QRegularExpression("^ *100 python3\n")
+                     .match(QByteArray::fromStdString(output.out))
+                     .hasMatch(),
+                 allOf(output));
+    }
+
     void takesNoOtherFileForTheLock()
     {
         Output output = onFreshHost(

@@ -113,7 +113,9 @@ private slots:
     {
         QFETCH(std::string, client);
         if (shell("test -e \"$SLIPWAY_NODE_CLIENTS/stamp\"").exitCode != 0)
-            QSKIP("npm's clients are not here; apt-get install nodejs npm, and tests/run");
+            QSKIP(
+                "npm's clients are not here; apt-get install nodejs npm, and tests/run with npm's "
+                "registry in reach");
         Output output = shell("timeout 120 node \"$SLIPWAY_NODE_CLIENTS/" + client + ".mjs\"");
         // It is long, of which QVERIFY2 would show the beginning.
         if (output.out != "all done\n") std::fprintf(stderr, "%s\n", output.err.c_str());
