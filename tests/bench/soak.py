@@ -3,10 +3,9 @@
 
 The streams and some more, on the engine's own socket, ask for the same span of events; each must be told the same
 ones, in whatever order: dockerd keeps none between those who listen. It gives a listener up for an event after 100 ms
-(moby/pubsub), and on a busy machine that happens to its own listeners too; how often, `--direct` tells. The clients
-make and remove volumes, list
-containers, read a log and ping, each over a connection of its own that it renews now and then. Memory is the
-bridge's (PSS). Needs root and what tests/run prepares.
+(moby/pubsub); whether that is why streams differ, more of them on its own socket tell (`--direct`). The clients make
+and remove volumes, list containers, read a log and ping, each over a connection of its own that it renews now and
+then. Memory is the bridge's (PSS). Needs root and what tests/run prepares.
 """
 import collections
 import contextlib

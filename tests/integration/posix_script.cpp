@@ -15,7 +15,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/falloc.h>
-#include <poll.h>
+#include <sched.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
@@ -95,6 +95,17 @@ bool isNewer(const timespec& a, const timespec& b)
     return a.tv_sec != b.tv_sec ? a.tv_sec > b.tv_sec : a.tv_nsec > b.tv_nsec;
 }
 
+// Until what is changed now gets a later time than what was changed before (ktime_get_coarse).
+void waitForNextTick()
+{
+    timespec begun{}, now{};
+    ::clock_gettime(CLOCK_REALTIME_COARSE, &begun);
+    do {
+        ::sched_yield();
+        ::clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    } while (!isNewer(now, begun));
+}
+
 std::string field(const struct stat& facts, const std::string& what)
 {
     if (what == "type") return typeName(facts.st_mode);
@@ -142,6 +153,7 @@ private:
 
     std::string as();
     std::string stat(bool follow);
+    std::string fields(const struct stat& facts) const;
     std::string open();
     std::string put(int flags);
     std::string cat();
@@ -171,7 +183,7 @@ Script::Script()
         {"as", [this] { return as(); }},
         {"umask", [this] { return fmt::format("{:04o}", ::umask(mode(1))); }},
         {"chdir", [this] { return answer(::chdir(path(1))); }},
-        {"wait", [] { return ::usleep(15'000), std::string("ok"); }},
+        {"wait", [] { return waitForNextTick(), std::string("ok"); }},
 
         {"mkdir", [this] { return answer(::mkdir(path(1), mode(2))); }},
         {"rmdir", [this] { return answer(::rmdir(path(1))); }},
@@ -267,10 +279,7 @@ Script::Script()
         {"fstat",
          [this] {
              struct stat facts {};
-             if (::fstat(file(1), &facts) < 0) return errorName();
-             std::string all;
-             for (std::size_t i = 2; has(i); ++i) all += (i > 2 ? "," : "") + field(facts, word(i));
-             return all;
+             return ::fstat(file(1), &facts) < 0 ? errorName() : fields(facts);
          }},
         {"fsync", [this] { return answer(::fsync(file(1))); }},
         {"fdatasync", [this] { return answer(::fdatasync(file(1))); }},
@@ -364,6 +373,11 @@ std::string Script::stat(bool follow)
 {
     struct stat facts {};
     if ((follow ? ::stat(path(1), &facts) : ::lstat(path(1), &facts)) < 0) return errorName();
+    return fields(facts);
+}
+
+std::string Script::fields(const struct stat& facts) const
+{
     std::string all;
     for (std::size_t i = 2; has(i); ++i) all += (i > 2 ? "," : "") + field(facts, word(i));
     return all;

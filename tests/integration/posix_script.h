@@ -12,11 +12,13 @@ namespace slipway::test {
 //
 // Calls are separated by `;`, their words by blanks. `@255` stands for a name of 255 letters. Files
 // are named by paths, open ones by a letter. What is not obvious:
-//   as UID [GID [GROUP…]]     the effective ids from here on; `as 0` is root again
-//   stat PATH WHAT…           of type mode uid gid size nlink rdev mtime atime; stat follows, lstat
-//   not open LETTER PATH FLAG… [MODE] utime PATH ATIME MTIME    each now, omit, or
-//   SECONDS.NANOSECONDS keep PATH                 remembers its times; since PATH tells which of
-//   mtime and ctime are newer elsewhere CALL            in another process
+//   - as UID [GID [GROUP…]]: the effective ids from here on; `as 0` is root again
+//   - stat PATH WHAT…: of type mode uid gid size nlink rdev mtime atime; lstat follows no link
+//   - open LETTER PATH FLAG… [MODE]
+//   - utime PATH ATIME MTIME: each now, omit, or SECONDS.NANOSECONDS
+//   - keep PATH: remembers its times; since PATH: which of mtime and ctime (m, c) are newer
+//   - wait: until a change gets a later time than those before
+//   - elsewhere CALL: in another process
 std::string outcomeOf(const std::string& folder, std::string_view script);
 
 }  // namespace slipway::test

@@ -7,7 +7,6 @@
 #include "shared/core/error.h"
 
 namespace slipway {
-
 namespace {
 
 constexpr FileChanges kDropSetIds{.dropSetIds = true};
