@@ -109,6 +109,7 @@ Result<> Engines::adopt(const std::optional<WindowsEngine>& windows)
 {
     if (windows && windows == m_windows && m_other->engine.now().dial) return {};
     m_look.reset();
+    tellLooked();
     m_reach = {};
     m_windows = windows;
     m_other.reset();
@@ -198,13 +199,20 @@ void Engines::endSwitch(Result<> outcome)
 
 void Engines::look(std::function<void()> looked)
 {
-    if (!m_other || !m_other->engine.now().dial) return m_loop.post(std::move(looked));
-    m_look =
-        EngineClient(m_loop, m_other->engine.now().dial)
-            .version([this, looked = std::move(looked)](Result<EngineClient::Version> version) {
-                m_reach = version ? Reach{*version, {}} : Reach{{}, version.error().message};
-                m_loop.post(looked);  // The question may not be destroyed from within.
-            });
+    tellLooked();
+    m_looked = std::move(looked);
+    if (!m_other || !m_other->engine.now().dial) return tellLooked();
+    m_look = EngineClient(m_loop, m_other->engine.now().dial)
+                 .version([this](Result<EngineClient::Version> version) {
+                     m_reach = version ? Reach{*version, {}} : Reach{{}, version.error().message};
+                     tellLooked();
+                 });
+}
+
+// By way of the loop: the question may not be destroyed from within.
+void Engines::tellLooked()
+{
+    if (auto looked = std::exchange(m_looked, nullptr)) m_loop.post(std::move(looked));
 }
 
 }  // namespace slipway

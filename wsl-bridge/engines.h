@@ -56,7 +56,8 @@ public:
     void use(EngineName engine, Done done);
     EngineName inUse() const { return m_inUse; }
 
-    // Asks the Windows engine what it is; done at once where there is none.
+    // Asks the Windows engine what it is. Always tells the end of it: at once where there is none,
+    // and where another question or another engine takes its place.
     struct Reach {
         EngineClient::Version version;
         std::string trouble;  // Why it can't be reached. Empty: it can, or is not known yet.
@@ -71,6 +72,7 @@ private:
     void tryAgain();
     void tried(Result<> answered);
     void endSwitch(Result<> outcome);
+    void tellLooked();
 
     Loop& m_loop;
     Options m_options;
@@ -89,6 +91,7 @@ private:
     Timer m_retry;
 
     EngineQuestionPtr m_look;
+    std::function<void()> m_looked;
 
     // Declared last: their proxies go first.
     std::unique_ptr<Endpoint> m_endpoint;

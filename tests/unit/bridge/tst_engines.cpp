@@ -254,6 +254,20 @@ private slots:
         QVERIFY(!bench.engines->reach().trouble.empty());
     }
 
+    // `slipway engine add` while the engine before it is being looked at.
+    void whoeverLooksIsToldAlsoIfTheEngineIsReplaced()
+    {
+        Bench bench;
+        QVERIFY(bench.engines->setWindows(WindowsEngine{bench.windows.address(), {}}));
+        int looked = 0;
+        bench.engines->look([&] { ++looked; });
+        QVERIFY(bench.engines->setWindows(WindowsEngine{bench.machine.address(), {}}));
+        QVERIFY(runUntil(bench.loop, [&] { return looked == 1; }));
+        bench.engines->look([&] { ++looked; });
+        bench.engines->look([&] { ++looked; });
+        QVERIFY(runUntil(bench.loop, [&] { return looked == 3; }));
+    }
+
     void knowsWhatIsInTheOpen_data()
     {
         QTest::addColumn<QString>("host");
