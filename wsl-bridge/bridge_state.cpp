@@ -226,6 +226,12 @@ void Bridge::addFolders(v1::State& state) const
     files->set_other_mode(std::string(name(other)));
     if (other == FilesMode::Fuse)
         if (auto fuse = fuseCanBeHad(); !fuse) files->set_other_refusal(fuse.error().message);
+    if (m_files) {
+        FileServerStatistics served = m_files->statistics();
+        files->set_requests(served.messages);
+        files->set_notices(served.notices);
+        files->set_known(served.nodes);
+    }
     for (const auto& [path, containers] : m_engines->machine().containers().folders()) {
         auto* folder = files->add_folders();
         folder->set_host_path(path);
