@@ -192,21 +192,41 @@ bool FuseRelay::resendPending(const StreamPtr& stream)
 // False: the mount is gone. An empty request: there was none after all.
 bool FuseRelay::readDevice(Message& request)
 {
+    request.clear();
+    auto look = [&]() -> std::optional<Device> {
+        Device device = readDeviceNow(request);
+        if (device == Device::Empty) return std::nullopt;
+        return device;
+    };
+    auto sleep = [&] { return sleepForDevice() ? readDeviceNow(request) : Device::Gone; };
+    return m_deviceWait(look, sleep) != Device::Gone;
+}
+
+FuseRelay::Device FuseRelay::readDeviceNow(Message& request)
+{
+    ssize_t count = ::read(m_options.device.get(), m_buffer.data(), m_buffer.size());
+    int error = errno;
+    if (count > 0) {
+        request.assign(m_buffer.begin(), m_buffer.begin() + count);
+        return Device::Read;
+    }
+    // ENOENT: who asked has gone.
+    if (count == 0 || error == EINTR || error == EAGAIN || error == ENOENT) return Device::Empty;
+    log::info("files: the share has ended: {}", std::strerror(error));
+    return Device::Gone;
+}
+
+// Until there is something to read, or something else to do: see m_wake.
+bool FuseRelay::sleepForDevice()
+{
     std::array<pollfd, 2> ready{pollfd{m_options.device.get(), POLLIN, 0},
                                 pollfd{m_wake.get(), POLLIN, 0}};
-    request.clear();
     if (::poll(ready.data(), ready.size(), -1) < 0) return errno == EINTR;
     if (ready[1].revents) {
         eventfd_t count = 0;
         ::eventfd_read(m_wake.get(), &count);
     }
-    if (!ready[0].revents) return true;
-    ssize_t count = ::read(m_options.device.get(), m_buffer.data(), m_buffer.size());
-    int error = errno;
-    if (count > 0) request.assign(m_buffer.begin(), m_buffer.begin() + count);
-    if (count >= 0 || error == EINTR || error == EAGAIN || error == ENOENT) return true;
-    log::info("files: the share has ended: {}", std::strerror(error));
-    return false;
+    return true;
 }
 
 // --- Answers.

@@ -70,7 +70,10 @@ private:
     bool resendPending(const StreamPtr& stream);
     void deliver(Message& answer);
     void serveInjector(const StreamPtr& injector);
+    enum class Device { Read, Empty, Gone };
     bool readDevice(Message& request);
+    Device readDeviceNow(Message& request);
+    bool sleepForDevice();
     void writeDevice(fuse::Bytes message);
     void drop(const StreamPtr& stream);
 
@@ -78,6 +81,7 @@ private:
     Descriptor m_wake;  // An eventfd: the device thread is to look at its state.
     // The device thread's; as long as the kernel demands.
     Message m_buffer = Message(fuse::kMaxMessageBytes);
+    EagerWait m_deviceWait;
 
     std::mutex m_mutex;
     std::condition_variable m_changed;

@@ -8,6 +8,7 @@
 #include "shared/core/error.h"
 #include "shared/fuse/request.h"
 #include "shared/io/descriptor.h"
+#include "shared/io/eager_wait.h"
 
 namespace slipway::fuse {
 
@@ -29,10 +30,12 @@ public:
 
 private:
     bool fill(std::size_t wanted);
+    std::size_t receive(std::byte* to, std::size_t room);
 
     Descriptor m_socket;
     std::mutex m_readMutex;
-    std::vector<std::byte> m_buffer;  // Guarded by m_readMutex, as are the two below.
+    EagerWait m_wait;  // Guarded by m_readMutex, as are the three below.
+    std::vector<std::byte> m_buffer;
     std::size_t m_begin = 0;
     std::size_t m_end = 0;
     std::mutex m_writeMutex;

@@ -15,13 +15,15 @@ namespace {
 constexpr std::size_t kBufferBytes = 256 * 1024;
 constexpr std::size_t kMaxParts = 4;
 
-// Receives at least one byte. 0: the stream has ended.
-std::size_t receive(int socket, std::byte* to, std::size_t room)
+// How many bytes came; 0: the stream has ended. None: there are none yet, where `flags` do not
+// wait.
+std::optional<std::size_t> receiveOnce(int socket, std::byte* to, std::size_t room, int flags)
 {
     for (;;) {
-        ssize_t count = ::recv(socket, to, room, 0);
-        if (count > 0) return static_cast<std::size_t>(count);
-        if (count == 0 || errno != EINTR) return 0;
+        ssize_t count = ::recv(socket, to, room, flags);
+        if (count >= 0) return static_cast<std::size_t>(count);
+        if (errno == EAGAIN) return std::nullopt;
+        if (errno != EINTR) return 0;
     }
 }
 
@@ -34,6 +36,13 @@ MessageStream::MessageStream(Descriptor socket)
     if (flags >= 0) ::fcntl(m_socket.get(), F_SETFL, flags & ~O_NONBLOCK);
 }
 
+// At least one byte. 0: the stream has ended.
+std::size_t MessageStream::receive(std::byte* to, std::size_t room)
+{
+    return m_wait([&] { return receiveOnce(m_socket.get(), to, room, MSG_DONTWAIT); },
+                  [&] { return receiveOnce(m_socket.get(), to, room, 0).value_or(0); });
+}
+
 bool MessageStream::fill(std::size_t wanted)
 {
     while (m_end - m_begin < wanted) {
@@ -42,8 +51,7 @@ bool MessageStream::fill(std::size_t wanted)
             m_end -= m_begin;
             m_begin = 0;
         }
-        std::size_t count =
-            receive(m_socket.get(), m_buffer.data() + m_end, m_buffer.size() - m_end);
+        std::size_t count = receive(m_buffer.data() + m_end, m_buffer.size() - m_end);
         if (count == 0) return false;
         m_end += count;
     }
@@ -64,7 +72,7 @@ bool MessageStream::read(std::vector<std::byte>& message)
     m_begin += have;
     if (m_begin == m_end) m_begin = m_end = 0;
     while (have < length) {  // What the buffer does not hold goes straight where it belongs.
-        std::size_t count = receive(m_socket.get(), message.data() + have, length - have);
+        std::size_t count = receive(message.data() + have, length - have);
         if (count == 0) return false;
         have += count;
     }
