@@ -15,6 +15,7 @@
 
 #include "linux-vm-agent/fuse_relay/read_ahead.h"
 #include "shared/core/log.h"
+#include "shared/fuse/fixed_answers.h"
 #include "shared/process/child.h"
 
 namespace slipway {
@@ -105,6 +106,7 @@ Result<> FuseRelay::attach(std::uint32_t channel, Descriptor socket)
         if (before) before->shutdown();
     }
     if (m_streamThread.joinable()) m_streamThread.join();
+    m_ahead.clear();
     {
         std::lock_guard lock(m_mutex);
         m_stream = stream;
@@ -156,10 +158,25 @@ bool FuseRelay::serveStream(const StreamPtr& stream)
             if (m_stream != stream) return true;
         }
         if (!readDevice(request)) return false;
-        if (request.empty()) continue;
+        if (request.empty() || answerHere(request)) continue;
         keep(request);  // First: if the write fails, the next stream gets it.
         if (!stream->write(request)) drop(stream);
     }
+}
+
+// What needs no way to the bridge.
+bool FuseRelay::answerHere(const Message& request)
+{
+    auto parsed = fuse::parseRequest(request);
+    if (!parsed) return false;
+    if (auto fixed = fuse::fixedAnswer(*parsed)) {
+        OutHeader out{sizeof out, -static_cast<std::int32_t>(*fixed), parsed->header.unique};
+        writeDevice(std::as_bytes(std::span(&out, 1)));
+        return true;
+    }
+    auto answer = m_ahead.answerTo(*parsed);
+    if (answer) writeDevice(*answer);
+    return answer.has_value();
 }
 
 void FuseRelay::keep(const Message& request)
@@ -235,6 +252,7 @@ void FuseRelay::runStream(const StreamPtr& stream)
 {
     Message message;
     while (stream->read(message)) {
+        if (m_ahead.follow(message)) continue;
         auto header = headOf<OutHeader>(message);
         if (header.unique != 0) {
             deliver(message);

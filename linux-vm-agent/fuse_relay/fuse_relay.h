@@ -34,6 +34,7 @@
 #include <thread>
 #include <vector>
 
+#include "linux-vm-agent/fuse_relay/answers_ahead.h"
 #include "shared/core/error.h"
 #include "shared/fuse/message_stream.h"
 #include "shared/io/descriptor.h"
@@ -66,6 +67,7 @@ private:
     void runNotices();
     void runInjector();
     bool serveStream(const StreamPtr& stream);
+    bool answerHere(const Message& request);
     void keep(const Message& request);
     bool resendPending(const StreamPtr& stream);
     void deliver(Message& answer);
@@ -92,6 +94,7 @@ private:
     std::deque<Message> m_notices;
     StreamPtr m_injector;
     Message m_injectorReady;  // What it said of itself; again to each new stream.
+    AnswersAhead m_ahead;
 
     std::thread m_streamThread;
     std::thread m_deviceThread;

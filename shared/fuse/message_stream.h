@@ -25,6 +25,10 @@ public:
     bool write(std::span<const Bytes> parts);
     bool write(Bytes message) { return write(std::span(&message, 1)); }
 
+    // Whole messages that go out in front of the next one that is written. Does not wait. From any
+    // thread.
+    void writeAhead(Bytes messages);
+
     // Ends every read() and write(), now and later. From any thread.
     void shutdown();
 
@@ -39,6 +43,8 @@ private:
     std::size_t m_begin = 0;
     std::size_t m_end = 0;
     std::mutex m_writeMutex;
+    std::mutex m_aheadMutex;
+    std::vector<std::byte> m_ahead;  // Guarded by m_aheadMutex.
 };
 
 }  // namespace slipway::fuse

@@ -13,7 +13,7 @@ namespace slipway::fuse {
 namespace {
 
 constexpr std::size_t kBufferBytes = 256 * 1024;
-constexpr std::size_t kMaxParts = 4;
+constexpr std::size_t kMaxParts = 4;  // Of a message; the first place is for those ahead of it.
 
 // How many bytes came; 0: the stream has ended. None: there are none yet, where `flags` do not
 // wait.
@@ -82,14 +82,20 @@ bool MessageStream::read(std::vector<std::byte>& message)
 bool MessageStream::write(std::span<const Bytes> parts)
 {
     CHECK(parts.size() <= kMaxParts);
-    std::array<iovec, kMaxParts> vectors{};
+    std::array<iovec, 1 + kMaxParts> vectors{};
     for (std::size_t i = 0; i < parts.size(); ++i) {
-        vectors[i] = {const_cast<std::byte*>(parts[i].data()), parts[i].size()};
+        vectors[1 + i] = {const_cast<std::byte*>(parts[i].data()), parts[i].size()};
     }
-    iovec* next = vectors.data();
-    std::size_t left = parts.size();
 
     std::lock_guard lock(m_writeMutex);
+    std::vector<std::byte> ahead;
+    {
+        std::lock_guard aheadLock(m_aheadMutex);
+        ahead.swap(m_ahead);
+    }
+    vectors[0] = {ahead.data(), ahead.size()};
+    iovec* next = vectors.data();
+    std::size_t left = 1 + parts.size();
     while (left > 0) {
         msghdr head{};
         head.msg_iov = next;
@@ -111,6 +117,12 @@ bool MessageStream::write(std::span<const Bytes> parts)
         }
     }
     return true;
+}
+
+void MessageStream::writeAhead(Bytes messages)
+{
+    std::lock_guard lock(m_aheadMutex);
+    m_ahead.insert(m_ahead.end(), messages.begin(), messages.end());
 }
 
 void MessageStream::shutdown()

@@ -45,6 +45,7 @@ public:
     Bytes data(std::size_t size);
 
     std::size_t left() const { return m_rest.size(); }
+    Bytes rest() const { return m_rest; }
     bool good() const { return !m_error; }
     Errno error() const { return *m_error; }  // Only where it is not good().
 

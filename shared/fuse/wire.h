@@ -58,6 +58,7 @@ enum class Opcode : std::uint32_t {
     Create = 35,
     Interrupt = 36,
     Destroy = 38,
+    Ioctl = 39,
     BatchForget = 42,
     Fallocate = 43,
     Readdirplus = 44,
@@ -82,6 +83,10 @@ enum class Notify : std::int32_t {
     // Ours: the agent performs it in the mount. Body: InjectBody, then `pathBytes` and
     // `newPathBytes`.
     Inject = 0x1000,
+
+    // Ours: what the agent is to answer for us if the kernel asks it. Body: AheadBody, then the
+    // answer's data; none of it takes an earlier one back.
+    Ahead = 0x1001,
 };
 inline constexpr std::uint32_t kMinorWithIncEpoch = 44;
 
@@ -323,6 +328,14 @@ struct InjectionDoneBody {
     std::uint32_t padding;
 };
 
+// Holds until another one for the same question takes its place or takes it back, the node's
+// attributes are invalidated, the kernel forgets the node, or the stream ends.
+struct AheadBody {
+    std::uint64_t node;
+    Opcode question;  // Getattr.
+    std::uint32_t padding;
+};
+
 static_assert(sizeof(InHeader) == 40 && sizeof(OutHeader) == 16);
 static_assert(sizeof(Attr) == 88 && sizeof(EntryOut) == 128 && sizeof(AttrOut) == 104);
 static_assert(sizeof(InitIn) == 64 && sizeof(InitOut) == 64);
@@ -337,7 +350,7 @@ static_assert(sizeof(FallocateIn) == 32 && sizeof(LseekIn) == 24 && sizeof(Lseek
 static_assert(sizeof(Dirent) == 24 && sizeof(Direntplus) == 152);
 static_assert(sizeof(NotifyInvalInode) == 24 && sizeof(NotifyInvalEntry) == 16);
 static_assert(sizeof(InjectorReadyBody) == 8 && sizeof(InjectBody) == 24);
-static_assert(sizeof(InjectionDoneBody) == 16);
+static_assert(sizeof(InjectionDoneBody) == 16 && sizeof(AheadBody) == 16);
 
 constexpr std::size_t padded(std::size_t bytes)
 {

@@ -43,6 +43,7 @@ private slots:
     void openFilesSeeAppends();
     void hardLinkedFilesSeeWritesThroughOtherNames();
     void bothSidesAtOnceStayEqual();
+    void attributesAreTrueWhenACallReturns();
 
     void othersCannotReadPrivateFiles();
     void newFilesBelongToTheirMaker();
@@ -381,6 +382,63 @@ void TestFileShare::bothSidesAtOnceStayEqual()
     QTRY_COMPARE(namesIn(guest("d")), namesIn(host("d")));
     for (const auto& name : namesIn(host("d")))
         QTRY_COMPARE(textIn(guest("d/" + name)), textIn(host("d/" + name)));
+}
+
+// Several at once in the same folders, so that answers which were sent ahead cross each other.
+void TestFileShare::attributesAreTrueWhenACallReturns()
+{
+    for (const char* folder : {"a", "b"}) ::mkdir(host(folder).c_str(), 0755);
+    QTRY_VERIFY(statOf(guest("b")));
+    auto end = std::chrono::steady_clock::now() + std::chrono::seconds(1);
+    auto differs = [&](const std::string& name) {
+        auto told = statOf(guest(name));
+        auto is = statOf(host(name));
+        if (!told || !is) return !told != !is;
+        auto same = [](const timespec& one, const timespec& other) {
+            return one.tv_sec == other.tv_sec && one.tv_nsec == other.tv_nsec;
+        };
+        return told->st_size != is->st_size || told->st_mode != is->st_mode ||
+               told->st_nlink != is->st_nlink || !same(told->st_mtim, is->st_mtim) ||
+               !same(told->st_ctim, is->st_ctim);
+    };
+    std::mutex mutex;
+    std::set<std::string> wrong;
+    auto work = [&](const std::string& mine) {
+        auto check = [&](const std::string& after, const std::string& name) {
+            if (!differs(name)) return;
+            std::lock_guard lock(mutex);
+            wrong.insert(after + " " + name);
+        };
+        for (int i = 0; std::chrono::steady_clock::now() < end; ++i) {
+            std::string name = "a/" + mine;
+            std::string moved = "b/" + mine + "-moved";
+            writeText(guest(name), std::string(static_cast<std::size_t>(i % 5000), 'x'));
+            check("write", name);
+            textIn(guest(name));
+            check("read", name);
+            ::chmod(guest(name).c_str(), i % 2 ? 0600 : 0644);
+            check("chmod", name);
+            ::link(guest(name).c_str(), guest(name + "-link").c_str());
+            check("link", name);
+            ::rename(guest(name).c_str(), guest(moved).c_str());
+            check("rename", moved);
+            ::unlink(guest(name + "-link").c_str());
+            check("unlink of another name", moved);
+            ::truncate(guest(moved).c_str(), 10);
+            check("truncate", moved);
+            namesIn(guest("b"));
+            if (i % 3) ::unlink(guest(moved).c_str());
+        }
+    };
+    std::vector<std::thread> threads;
+    for (const char* mine : {"one", "two", "three"}) threads.emplace_back(work, std::string(mine));
+    for (auto& thread : threads) thread.join();
+    for (const char* folder : {"a", "b"}) {
+        QVERIFY2(!differs(folder), folder);
+        for (const auto& name : namesIn(host(folder)))
+            QVERIFY2(!differs(std::string(folder) + "/" + name), name.c_str());
+    }
+    QVERIFY2(wrong.empty(), wrong.empty() ? "" : wrong.begin()->c_str());
 }
 
 void TestFileShare::othersCannotReadPrivateFiles()

@@ -49,9 +49,8 @@ Dispatcher::Outcome Dispatcher::getattr(Call& call)
         std::lock_guard lock(m_share.mutex);
         TRY(Node * node, nodeOf(call.header.nodeid));
         TRY(auto facts, factsOf(*node));
-        m_coherence.told(*node, facts);
-        out.attrValid = m_coherence.attributeSeconds(*node, facts);
-        out.attr = attrOf(facts);
+        out = attributesOf(*node, facts);
+        if (node->toldAhead) tellAhead(call, *node, 0);  // It has forgotten, or has what was.
     }
     call.replyValue(out);
     return {};
@@ -90,6 +89,7 @@ Dispatcher::Outcome Dispatcher::readlink(Call& call)
 {
     TRY(auto link, handleOf(call.header.nodeid));
     TRY(auto target, m_share.tree.readLink(*link));
+    nodeRead(call);
     call.reply(std::as_bytes(std::span(target)));
     return {};
 }
@@ -101,6 +101,7 @@ Dispatcher::Outcome Dispatcher::read(Call& call)
     TRY(auto data, dataOf(call.header.nodeid, false));
     if (call.scratch.size() < in.size) call.scratch.resize(in.size);
     TRY(auto count, m_share.tree.read(*data, in.offset, std::span(call.scratch).first(in.size)));
+    nodeRead(call);
     call.reply(std::span(call.scratch).first(count));
     return {};
 }
@@ -118,6 +119,7 @@ Dispatcher::Outcome Dispatcher::write(Call& call)
     }
     end(call.header.nodeid);
     if (!count) return refuse(count.error());
+    nodeChanged(call, call.header.nodeid);
     call.replyValue(fuse::WriteOut{static_cast<std::uint32_t>(*count), 0});
     return {};
 }
@@ -131,6 +133,7 @@ Dispatcher::Outcome Dispatcher::allocate(Call& call)
     // Here the kernel leaves it to us (FUSE_HANDLE_KILLPRIV_V2), and says not who may keep them.
     if (done && call.header.uid != 0) done = m_share.tree.change(*data, kDropSetIds);
     end(call.header.nodeid);
+    nodeChanged(call, call.header.nodeid);
     if (done) call.reply();
     return done;
 }
@@ -254,6 +257,7 @@ Dispatcher::Outcome Dispatcher::readdir(Call& call, bool plus)
         listing.add(entry, known);
         return true;
     }));
+    nodeRead(call);
     call.reply(listing.bytes());
     return {};
 }
@@ -286,6 +290,7 @@ Dispatcher::Outcome Dispatcher::setxattr(Call& call)
     TRY(auto file, begin(call.header.nodeid, false));
     auto done = m_share.tree.setAttribute(*file, name, value, in.flags);
     end(call.header.nodeid);
+    nodeChanged(call, call.header.nodeid);
     if (done) call.reply();
     return done;
 }
@@ -315,6 +320,7 @@ Dispatcher::Outcome Dispatcher::removexattr(Call& call)
     TRY(auto file, begin(call.header.nodeid, false));
     auto done = m_share.tree.removeAttribute(*file, name);
     end(call.header.nodeid);
+    nodeChanged(call, call.header.nodeid);
     if (done) call.reply();
     return done;
 }

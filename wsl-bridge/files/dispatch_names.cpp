@@ -205,6 +205,7 @@ Dispatcher::Outcome Dispatcher::make(Call& call)
     NameChange change(*this, where.parent);
     TRY_VOID(makeOnce(call, where, make));
     TRY(auto entry, entryOf(where));
+    namesChanged(call, where.parent, 1);
     call.replyValue(entry);
     return {};
 }
@@ -237,6 +238,7 @@ Dispatcher::Outcome Dispatcher::create(Call& call)
         if (node && facts && facts->identity == node->identity)
             m_share.nodes.keepData(*node, std::move(data));
     }
+    namesChanged(call, where.parent, 1);
     call.replyValue(createOutOf(entry));
     return {};
 }
@@ -273,8 +275,12 @@ Dispatcher::Outcome Dispatcher::link(Call& call)
         TRY(auto entry, entryOf(where));
         {
             std::lock_guard lock(m_share.mutex);  // One that had no name has one now.
-            if (Node* node = m_share.nodes.find(entry.nodeid)) m_share.nodes.unpin(*node);
+            if (Node* node = m_share.nodes.find(entry.nodeid)) {
+                m_share.nodes.unpin(*node);
+                takeBack(call, *node);
+            }
         }
+        namesChanged(call, where.parent);
         call.replyValue(entry);
         return {};
     }();
@@ -315,8 +321,12 @@ Dispatcher::Outcome Dispatcher::remove(Call& call, bool isDirectory)
         std::lock_guard lock(m_share.mutex);
         Node* gone = m_share.nodes.childOf(where.parent, name);
         // Host programs may have put another file there meanwhile.
-        if (gone && gone->identity == victim) m_coherence.nameRemoved(where.parent, name);
+        if (gone && gone->identity == victim) {
+            takeBack(call, *gone);
+            m_coherence.nameRemoved(where.parent, name);
+        }
     }
+    namesChanged(call, where.parent);
     call.reply();
     return {};
 }
@@ -372,8 +382,13 @@ Dispatcher::Outcome Dispatcher::rename(Call& call, bool hasFlags)
     TRY_VOID(once(call, moved, act, alreadyDone));
     if (moved != replaced || exchange) {
         std::lock_guard lock(m_share.mutex);
+        for (const At* where : {&from, &to})
+            if (Node* node = m_share.nodes.childOf(where->parent, where->name))
+                takeBack(call, *node);
         m_coherence.nameMoved({from.parent, from.name}, {to.parent, to.name}, exchange);
     }
+    namesChanged(call, from.parent);
+    if (to.parent != from.parent) namesChanged(call, to.parent);
     call.reply();
     return {};
 }

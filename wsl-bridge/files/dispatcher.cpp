@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "shared/core/log.h"
+#include "shared/fuse/fixed_answers.h"
 
 namespace slipway {
 
@@ -52,14 +53,13 @@ void Dispatcher::Call::reply(fuse::Bytes data) const
 {
     fuse::OutHeader out{static_cast<std::uint32_t>(sizeof out + data.size()), 0, header.unique};
     std::array parts{std::as_bytes(std::span(&out, 1)), data};
-    send(parts);
+    stream.write(parts);
 }
 
 void Dispatcher::Call::error(Errno error) const
 {
     fuse::OutHeader out{sizeof out, -static_cast<std::int32_t>(error), header.unique};
-    std::array parts{std::as_bytes(std::span(&out, 1))};
-    send(parts);
+    stream.write(std::as_bytes(std::span(&out, 1)));
 }
 
 NewFile Dispatcher::Call::newFile(std::uint32_t mode, std::uint32_t umask) const
@@ -72,7 +72,8 @@ NewFile Dispatcher::Call::newFile(std::uint32_t mode, std::uint32_t umask) const
     return file;
 }
 
-void Dispatcher::handle(fuse::Bytes message, std::vector<std::byte>& scratch, const Send& send)
+void Dispatcher::handle(fuse::Bytes message, std::vector<std::byte>& scratch,
+                        fuse::MessageStream& stream)
 {
     auto request = fuse::parseRequest(message);
     if (!request) return;
@@ -93,7 +94,7 @@ void Dispatcher::handle(fuse::Bytes message, std::vector<std::byte>& scratch, co
     Call call{header,
               fuse::Body(request->body),
               scratch,
-              send,
+              stream,
               (header.unique & fuse::kResentBit) != 0,
               header.unique & ~fuse::kResentBit};
     if (header.opcode == Opcode::BatchForget) return batchForget(call);
@@ -120,6 +121,10 @@ void Dispatcher::handle(fuse::Bytes message, std::vector<std::byte>& scratch, co
 
 Dispatcher::Outcome Dispatcher::route(Call& call)
 {
+    if (auto fixed = fuse::fixedAnswer({call.header, call.body.rest()})) {
+        call.error(*fixed);
+        return {};
+    }
     switch (call.header.opcode) {
         case Opcode::Init:
             return init(call);
@@ -175,8 +180,6 @@ Dispatcher::Outcome Dispatcher::route(Call& call)
             return allocate(call);
         case Opcode::Lseek:
             return seek(call);
-        case Opcode::Release:
-        case Opcode::Releasedir:
         case Opcode::Destroy:
             call.reply();
             return {};
@@ -250,6 +253,15 @@ FuseResult<Node*> Dispatcher::nodeOf(std::uint64_t id)
     Node* node = m_share.nodes.find(id);
     if (!node) return refuse(Errno::Stale);
     return node;
+}
+
+fuse::AttrOut Dispatcher::attributesOf(Node& node, const FileFacts& facts)
+{
+    m_coherence.told(node, facts);
+    fuse::AttrOut out{};
+    out.attrValid = m_coherence.attributeSeconds(node, facts);
+    out.attr = attrOf(facts);
+    return out;
 }
 
 fuse::EntryOut Dispatcher::fillEntry(Node& node, const FileFacts& facts, const Node& parent)

@@ -18,6 +18,7 @@
 #include <string_view>
 #include <vector>
 
+#include "shared/fuse/message_stream.h"
 #include "shared/fuse/request.h"
 #include "wsl-bridge/files/coherence.h"
 #include "wsl-bridge/files/outbox.h"
@@ -32,11 +33,10 @@ public:
     {
     }
 
-    // Sends one whole answer, given in parts. Called at most once, before handle() returns.
-    using Send = std::function<void(std::span<const fuse::Bytes>)>;
-
-    // From any thread that FileTree::prepareThread() was called on.
-    void handle(fuse::Bytes message, std::vector<std::byte>& scratch, const Send& send);
+    // Writes at most one answer to the stream that the request came from. From any thread that
+    // FileTree::prepareThread() was called on.
+    void handle(fuse::Bytes message, std::vector<std::byte>& scratch, fuse::MessageStream& stream);
+    void agentIsNew();  // It was told nothing ahead yet.
 
     std::uint64_t served() const { return m_served; }
 
@@ -45,7 +45,7 @@ private:
         const fuse::InHeader& header;
         fuse::Body body;
         std::vector<std::byte>& scratch;
-        const Send& send;
+        fuse::MessageStream& stream;
         bool resent;
         std::uint64_t unique;  // Without the mark of a resent one.
 
@@ -110,6 +110,11 @@ private:
     FuseResult<HandlePtr> begin(std::uint64_t node, bool data);
     void end(std::uint64_t node);
 
+    // dispatch_ahead.cpp: before the answer. `ownChanges`: of the caller's, still under way.
+    void nodeChanged(Call& call, std::uint64_t node);
+    void namesChanged(Call& call, std::uint64_t directory, int ownChanges = 0);
+    void nodeRead(Call& call);
+
     // dispatch_injected.cpp
     bool answerInjected(Call& call, const InjectionOrder& order);
     bool lookupInjected(Call& call, const InjectionOrder& order);
@@ -120,6 +125,9 @@ private:
     FuseResult<Node*> nodeOf(std::uint64_t id);
     fuse::EntryOut fillEntry(Node& node, const FileFacts& facts, const Node& parent);
     FuseResult<FileFacts> factsOf(Node& node) { return m_share.nodes.factsOf(node); }
+    fuse::AttrOut attributesOf(Node& node, const FileFacts& facts);
+    void tellAhead(Call& call, Node& node, int ownChanges);
+    void takeBack(Call& call, Node& node);
 
     Share& m_share;
     Coherence& m_coherence;

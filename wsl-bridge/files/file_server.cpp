@@ -53,6 +53,7 @@ private:
     {
         if (m_before) m_before->stop();
         m_before.reset();
+        m_dispatcher.agentIsNew();
         m_outbox.attach(m_stream);
         std::vector<std::thread> others;
         for (int i = 1; i < kThreads; ++i) others.emplace_back([this] { serve(); });
@@ -71,9 +72,7 @@ private:
         std::vector<std::byte> message;
         std::vector<std::byte> scratch;
         while (m_stream->read(message)) {
-            m_dispatcher.handle(message, scratch, [this](std::span<const fuse::Bytes> parts) {
-                m_stream->write(parts);
-            });
+            m_dispatcher.handle(message, scratch, *m_stream);
         }
         m_stream->shutdown();  // Bytes that are no messages end it for all.
     }

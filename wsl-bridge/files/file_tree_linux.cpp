@@ -307,7 +307,7 @@ public:
     {
         if (!isUsers(name)) {
             // Asked at every exec and write; none of ours has any.
-            return refuse(name == "security.capability" ? Errno::NoData : Errno::NotSupported);
+            return refuse(Errno::NotSupported);
         }
         std::string value(XATTR_SIZE_MAX, '\0');
         ssize_t size = ::getxattr(magicPath(file).c_str(), std::string(name).c_str(), value.data(),

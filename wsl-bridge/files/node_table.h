@@ -60,7 +60,8 @@ struct Node {
     bool toldEarly = false;  // An answer revealed a change whose event is still to come.
     std::uint64_t seenSize = 0;
     FileTime seenModified, seenChanged;
-    int ownChanges = 0;  // Of ours, under way.
+    int ownChanges = 0;      // Of ours, under way.
+    bool toldAhead = false;  // The agent may have its attributes to answer with.
 
     bool isDirectory() const;
     bool isRegular() const;

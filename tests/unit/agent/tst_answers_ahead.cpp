@@ -1,0 +1,163 @@
+// What the agent answers in the server's place.
+#include <cstring>
+
+#include <QtTest>
+
+#include "linux-vm-agent/fuse_relay/answers_ahead.h"
+#include "shared/fuse/fixed_answers.h"
+
+using namespace slipway;
+using namespace slipway::fuse;
+
+namespace {
+
+template <class... Parts>
+std::vector<std::byte> messageOf(const Parts&... parts)
+{
+    std::vector<std::byte> message;
+    auto add = [&](const auto& part) {
+        auto bytes = std::as_bytes(std::span(&part, 1));
+        message.insert(message.end(), bytes.begin(), bytes.end());
+    };
+    (add(parts), ...);
+    auto length = static_cast<std::uint32_t>(message.size());
+    std::memcpy(message.data(), &length, sizeof length);
+    return message;
+}
+
+OutHeader notice(Notify code)
+{
+    return {0, static_cast<std::int32_t>(code), 0};
+}
+
+std::vector<std::byte> ahead(std::uint64_t node, std::uint64_t size)
+{
+    AttrOut attributes{};
+    attributes.attr.size = size;
+    return messageOf(notice(Notify::Ahead), AheadBody{node, Opcode::Getattr, 0}, attributes);
+}
+
+InHeader headerOf(Opcode opcode, std::uint64_t node, std::uint32_t gid = 0)
+{
+    InHeader header{};
+    header.opcode = opcode;
+    header.unique = 7;
+    header.nodeid = node;
+    header.gid = gid;
+    return header;
+}
+
+// The size that a GETATTR is answered; none: it goes to the server.
+std::optional<std::uint64_t> asked(AnswersAhead& answers, std::uint64_t node, std::uint32_t gid = 0)
+{
+    InHeader header = headerOf(Opcode::Getattr, node, gid);
+    auto answer = answers.answerTo({header, {}});
+    if (!answer) return std::nullopt;
+    Body body(*answer);
+    auto out = body.take<OutHeader>();
+    auto attributes = body.take<AttrOut>();
+    if (!body.good() || out.len != answer->size() || out.unique != 7 || out.error != 0) return 0;
+    return attributes.attr.size;
+}
+
+}  // namespace
+
+class TestAnswersAhead : public QObject {
+    Q_OBJECT
+
+private slots:
+    void answersWhatItWasToldLast()
+    {
+        AnswersAhead answers;
+        QVERIFY(!asked(answers, 5));
+        QVERIFY(answers.follow(ahead(5, 100)));
+        QVERIFY(answers.follow(ahead(6, 1)));
+        QCOMPARE(asked(answers, 5), 100u);
+        QCOMPARE(asked(answers, 5), 100u);
+        QVERIFY(answers.follow(ahead(5, 200)));
+        QCOMPARE(asked(answers, 5), 200u);
+    }
+
+    void forgetsWhatIsTakenBack()
+    {
+        AnswersAhead answers;
+        answers.follow(ahead(5, 100));
+        QVERIFY(answers.follow(messageOf(notice(Notify::Ahead), AheadBody{5, Opcode::Getattr, 0})));
+        QVERIFY(!asked(answers, 5));
+    }
+
+    void forgetsWhatIsInvalidated()
+    {
+        AnswersAhead answers;
+        answers.follow(ahead(5, 100));
+        answers.follow(ahead(6, 100));
+        // The kernel is to have it too.
+        QVERIFY(!answers.follow(messageOf(notice(Notify::InvalInode), NotifyInvalInode{5, -1, 0})));
+        QVERIFY(!asked(answers, 5));
+        QVERIFY(asked(answers, 6));
+        answers.clear();
+        QVERIFY(!asked(answers, 6));
+    }
+
+    void forgetsWithTheKernel()
+    {
+        AnswersAhead answers;
+        for (std::uint64_t node : {5, 6, 7}) answers.follow(ahead(node, 100));
+        InHeader one = headerOf(Opcode::Forget, 5);
+        auto forgets = messageOf(ForgetIn{1});
+        QVERIFY(!answers.answerTo({one, forgets}));
+        InHeader some = headerOf(Opcode::BatchForget, 0);
+        auto batch = messageOf(std::uint32_t{0}, std::uint32_t{0}, ForgetOne{6, 1});
+        BatchForgetIn count{1, 0};
+        std::memcpy(batch.data(), &count, sizeof count);
+        QVERIFY(!answers.answerTo({some, batch}));
+        QVERIFY(!asked(answers, 5));
+        QVERIFY(!asked(answers, 6));
+        QVERIFY(asked(answers, 7));
+    }
+
+    void leavesAnswersAndTheInjectorAlone()
+    {
+        AnswersAhead answers;
+        answers.follow(ahead(5, 100));
+        QVERIFY(!answers.follow(messageOf(OutHeader{0, 0, 3}, AttrOut{})));
+        QVERIFY(!asked(answers, 5, kInjectorGid));
+        InHeader write = headerOf(Opcode::Write, 5);
+        QVERIFY(!answers.answerTo({write, {}}));
+        QCOMPARE(asked(answers, 5), 100u);
+    }
+
+    void isNotMisledByShortMessages()
+    {
+        AnswersAhead answers;
+        auto cut = ahead(5, 100);
+        cut.resize(cut.size() - 8);
+        QVERIFY(answers.follow(cut));
+        QVERIFY(!asked(answers, 5));
+        QVERIFY(answers.follow(messageOf(notice(Notify::Ahead))));
+    }
+
+    void knowsWhatIsAlwaysAnsweredAlike()
+    {
+        auto release = headerOf(Opcode::Release, 5);
+        QCOMPARE(fixedAnswer({release, {}}), Errno{});
+        auto ioctl = headerOf(Opcode::Ioctl, 5);
+        QCOMPARE(fixedAnswer({ioctl, {}}), Errno::NotImplemented);
+        auto attribute = headerOf(Opcode::Getxattr, 5);
+        auto body = [](const char* name) {
+            auto bytes = messageOf(GetxattrIn{});
+            auto text = std::as_bytes(std::span(name, std::strlen(name) + 1));
+            bytes.insert(bytes.end(), text.begin(), text.end());
+            return bytes;
+        };
+        auto capability = body("security.capability");
+        QCOMPARE(fixedAnswer({attribute, capability}), Errno::NoData);
+        auto users = body("user.x");
+        QVERIFY(!fixedAnswer({attribute, users}));
+        auto read = headerOf(Opcode::Read, 5);
+        QVERIFY(!fixedAnswer({read, {}}));
+    }
+};
+
+QTEST_APPLESS_MAIN(TestAnswersAhead)
+#include "tst_answers_ahead.moc"
