@@ -1,5 +1,6 @@
 #include "linux-vm-agent/fuse_relay/answers_ahead.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace slipway {
@@ -9,7 +10,30 @@ using fuse::OutHeader;
 
 namespace {
 
-constexpr std::size_t kMaxNodes = 65536;  // Some 10 MB.
+constexpr std::size_t kMaxNodes = 65536;    // Some 20 MB.
+constexpr std::size_t kMaxForgets = 16384;  // In one message.
+
+std::string textOf(fuse::Bytes bytes)
+{
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+template <class T>
+void append(std::vector<std::byte>& message, const T& value)
+{
+    auto bytes = std::as_bytes(std::span(&value, 1));
+    message.insert(message.end(), bytes.begin(), bytes.end());
+}
+
+template <class T>
+std::vector<std::byte> answer(const fuse::InHeader& to, const T& value)
+{
+    std::vector<std::byte> message;
+    message.reserve(sizeof(OutHeader) + sizeof value);
+    append(message, OutHeader{sizeof(OutHeader) + sizeof value, 0, to.unique});
+    append(message, value);
+    return message;
+}
 
 }  // namespace
 
@@ -20,61 +44,171 @@ bool AnswersAhead::follow(fuse::Bytes message)
     if (header.unique != 0) return false;
     std::lock_guard lock(m_mutex);
     switch (static_cast<fuse::Notify>(header.error)) {
-        case fuse::Notify::Ahead: {
-            auto ahead = body.take<fuse::AheadBody>();
-            bool takenBack = body.left() == 0;
-            auto attributes = body.take<fuse::AttrOut>();
-            if (takenBack || !body.good() || m_attributes.size() >= kMaxNodes) {
-                m_attributes.erase(ahead.node);
-            } else {
-                m_attributes.insert_or_assign(ahead.node, attributes);
-            }
+        case fuse::Notify::Ahead:
+            tell(body);
             return true;
-        }
         case fuse::Notify::InvalInode:
-            m_attributes.erase(body.take<fuse::NotifyInvalInode>().ino);
+            drop(body.take<fuse::NotifyInvalInode>().ino);
+            return false;
+        case fuse::Notify::InvalEntry: {
+            auto in = body.take<fuse::NotifyInvalEntry>();
+            auto name = body.data(in.namelen);
+            if (body.good()) dropEntry({in.parent, textOf(name)});
+            return false;
+        }
+        case fuse::Notify::IncEpoch:
+            while (!m_entries.empty()) dropEntry(Name(m_entries.begin()->first));
             return false;
         default:
             return false;
     }
 }
 
+void AnswersAhead::tell(fuse::Body body)
+{
+    auto ahead = body.take<fuse::AheadBody>();
+    Name name{ahead.node, textOf(body.data(ahead.nameBytes))};
+    if (m_nodes.size() >= kMaxNodes) drop(m_nodes.begin()->first);
+    switch (ahead.question) {
+        case Opcode::Getattr: {
+            auto attributes = body.take<fuse::AttrOut>();
+            drop(ahead.node);
+            if (body.good()) m_nodes[ahead.node].attributes = attributes;
+            break;
+        }
+        case Opcode::Lookup: {
+            auto entry = body.take<fuse::EntryOut>();
+            if (!body.good()) break;
+            dropEntry(name);
+            m_nodes[entry.nodeid].entries.push_back(name);
+            m_entries[name] = entry;
+            break;
+        }
+        case Opcode::Readdirplus:
+            if (body.good()) m_nodes[ahead.node].listingEnd = ahead.offset;
+            break;
+        default:
+            drop(ahead.node);
+    }
+}
+
+void AnswersAhead::drop(std::uint64_t node)
+{
+    auto found = m_nodes.find(node);
+    if (found == m_nodes.end()) return;
+    for (const Name& name : found->second.entries) {
+        m_entries.erase(name);
+        m_forgets.push_back({node, 1});
+    }
+    m_nodes.erase(found);
+}
+
+void AnswersAhead::dropEntry(const Name& name)
+{
+    auto found = m_entries.find(name);
+    if (found == m_entries.end()) return;
+    m_forgets.push_back({found->second.nodeid, 1});
+    std::erase(m_nodes[found->second.nodeid].entries, name);
+    m_entries.erase(found);
+}
+
 void AnswersAhead::clear()
 {
     std::lock_guard lock(m_mutex);
-    m_attributes.clear();
+    for (const auto& [name, entry] : m_entries) m_forgets.push_back({entry.nodeid, 1});
+    m_entries.clear();
+    m_nodes.clear();
 }
 
-std::optional<std::vector<std::byte>> AnswersAhead::answerTo(const fuse::Request& request)
+AnswersAhead::Message AnswersAhead::takeForgets()
+{
+    std::lock_guard lock(m_mutex);
+    Message message;
+    if (m_forgets.empty()) return message;
+    std::size_t count = std::min(m_forgets.size(), kMaxForgets);
+    fuse::InHeader header{};
+    header.opcode = Opcode::BatchForget;
+    header.len = static_cast<std::uint32_t>(sizeof header + sizeof(fuse::BatchForgetIn) +
+                                            count * sizeof(fuse::ForgetOne));
+    message.reserve(header.len);
+    append(message, header);
+    append(message, fuse::BatchForgetIn{static_cast<std::uint32_t>(count), 0});
+    for (; count > 0; --count) {
+        append(message, m_forgets.back());
+        m_forgets.pop_back();
+    }
+    return message;
+}
+
+std::optional<AnswersAhead::Message> AnswersAhead::answerTo(const fuse::Request& request)
 {
     const auto& header = request.header;
-    bool forgets = header.opcode == Opcode::Forget || header.opcode == Opcode::BatchForget;
-    if (!forgets && header.opcode != Opcode::Getattr) return std::nullopt;
     if (header.gid == fuse::kInjectorGid) return std::nullopt;  // It is told other things.
     std::lock_guard lock(m_mutex);
-    if (forgets) {
-        forget(request);
-        return std::nullopt;
+    fuse::Body body(request.body);
+    switch (header.opcode) {
+        case Opcode::Getattr:
+            return attributesOf(header);
+        case Opcode::Lookup:
+            return entryOf(request);
+        case Opcode::Readdirplus:
+            return listingEndOf(request);
+        case Opcode::Forget:
+            forgotten(header.nodeid);
+            return std::nullopt;
+        case Opcode::BatchForget: {
+            auto in = body.take<fuse::BatchForgetIn>();
+            for (std::uint32_t i = 0; i < in.count && body.good(); ++i)
+                forgotten(body.take<fuse::ForgetOne>().nodeid);
+            return std::nullopt;
+        }
+        default:
+            return std::nullopt;
     }
-    auto found = m_attributes.find(header.nodeid);
-    if (found == m_attributes.end()) return std::nullopt;
-    OutHeader out{sizeof out + sizeof found->second, 0, header.unique};
-    std::vector<std::byte> answer(out.len);
-    std::memcpy(answer.data(), &out, sizeof out);
-    std::memcpy(answer.data() + sizeof out, &found->second, sizeof found->second);
-    return answer;
 }
 
-void AnswersAhead::forget(const fuse::Request& request)
+// By the kernel: it is not about to ask for these.
+void AnswersAhead::forgotten(std::uint64_t node)
 {
-    if (request.header.opcode == Opcode::Forget) {
-        m_attributes.erase(request.header.nodeid);
-        return;
+    auto found = m_nodes.find(node);
+    if (found == m_nodes.end()) return;
+    if (found->second.entries.empty()) {
+        m_nodes.erase(found);
+    } else {
+        found->second.attributes.reset();
+        found->second.listingEnd.reset();
     }
+}
+
+std::optional<AnswersAhead::Message> AnswersAhead::attributesOf(const fuse::InHeader& header)
+{
+    auto found = m_nodes.find(header.nodeid);
+    if (found == m_nodes.end() || !found->second.attributes) return std::nullopt;
+    return answer(header, *found->second.attributes);
+}
+
+std::optional<AnswersAhead::Message> AnswersAhead::entryOf(const fuse::Request& request)
+{
     fuse::Body body(request.body);
-    auto in = body.take<fuse::BatchForgetIn>();
-    for (std::uint32_t i = 0; i < in.count && body.good(); ++i)
-        m_attributes.erase(body.take<fuse::ForgetOne>().nodeid);
+    auto found = m_entries.find({request.header.nodeid, std::string(body.name())});
+    if (found == m_entries.end()) return std::nullopt;
+    auto entry = found->second;
+    std::erase(m_nodes[entry.nodeid].entries, found->first);
+    m_entries.erase(found);
+    return answer(request.header, entry);
+}
+
+std::optional<AnswersAhead::Message> AnswersAhead::listingEndOf(const fuse::Request& request)
+{
+    fuse::Body body(request.body);
+    auto in = body.take<fuse::ReadIn>();
+    auto found = m_nodes.find(request.header.nodeid);
+    if (found == m_nodes.end() || !body.good() || found->second.listingEnd != in.offset)
+        return std::nullopt;
+    found->second.listingEnd.reset();
+    Message message;
+    append(message, OutHeader{sizeof(OutHeader), 0, request.header.unique});
+    return message;
 }
 
 }  // namespace slipway

@@ -159,6 +159,7 @@ bool FuseRelay::serveStream(const StreamPtr& stream)
         }
         if (!readDevice(request)) return false;
         if (request.empty() || answerHere(request)) continue;
+        if (auto forgets = m_ahead.takeForgets(); !forgets.empty()) stream->writeAhead(forgets);
         keep(request);  // First: if the write fails, the next stream gets it.
         if (!stream->write(request)) drop(stream);
     }

@@ -25,9 +25,10 @@ public:
     bool write(std::span<const Bytes> parts);
     bool write(Bytes message) { return write(std::span(&message, 1)); }
 
-    // Whole messages that go out in front of the next one that is written. Does not wait. From any
-    // thread.
-    void writeAhead(Bytes messages);
+    // A whole message, given in parts, that goes out in front of the next one that is written. Does
+    // not wait. From any thread.
+    void writeAhead(std::span<const Bytes> parts);
+    void writeAhead(Bytes message) { writeAhead(std::span(&message, 1)); }
 
     // Ends every read() and write(), now and later. From any thread.
     void shutdown();

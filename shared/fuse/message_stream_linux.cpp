@@ -119,10 +119,10 @@ bool MessageStream::write(std::span<const Bytes> parts)
     return true;
 }
 
-void MessageStream::writeAhead(Bytes messages)
+void MessageStream::writeAhead(std::span<const Bytes> parts)
 {
     std::lock_guard lock(m_aheadMutex);
-    m_ahead.insert(m_ahead.end(), messages.begin(), messages.end());
+    for (Bytes part : parts) m_ahead.insert(m_ahead.end(), part.begin(), part.end());
 }
 
 void MessageStream::shutdown()

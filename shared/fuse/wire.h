@@ -84,8 +84,8 @@ enum class Notify : std::int32_t {
     // `newPathBytes`.
     Inject = 0x1000,
 
-    // Ours: what the agent is to answer for us if the kernel asks it. Body: AheadBody, then the
-    // answer's data; none of it takes an earlier one back.
+    // Ours: what the agent is to answer for us if the kernel asks it. Body: AheadBody, then a name
+    // of `nameBytes`, then the answer's data.
     Ahead = 0x1001,
 };
 inline constexpr std::uint32_t kMinorWithIncEpoch = 44;
@@ -328,12 +328,15 @@ struct InjectionDoneBody {
     std::uint32_t padding;
 };
 
-// Holds until another one for the same question takes its place or takes it back, the node's
-// attributes are invalidated, the kernel forgets the node, or the stream ends.
+// An answer to a question that the kernel has not asked. It is about a node: the folder of a
+// listing, the file that an entry leads to. Attributes take the place of all that was told about
+// their node before. All that was told about a node is void when it is taken back or its attributes
+// are invalidated, an entry also when its name is, and everything when the stream ends.
 struct AheadBody {
-    std::uint64_t node;
-    Opcode question;  // Getattr.
-    std::uint32_t padding;
+    std::uint64_t node;       // As the question names it.
+    Opcode question;          // Getattr; Lookup, once; Readdirplus, once; Opcode{}: take all back.
+    std::uint32_t nameBytes;  // Of a Lookup.
+    std::uint64_t offset;     // Of a Readdirplus: the end of the listing, so its data is empty.
 };
 
 static_assert(sizeof(InHeader) == 40 && sizeof(OutHeader) == 16);
@@ -350,7 +353,7 @@ static_assert(sizeof(FallocateIn) == 32 && sizeof(LseekIn) == 24 && sizeof(Lseek
 static_assert(sizeof(Dirent) == 24 && sizeof(Direntplus) == 152);
 static_assert(sizeof(NotifyInvalInode) == 24 && sizeof(NotifyInvalEntry) == 16);
 static_assert(sizeof(InjectorReadyBody) == 8 && sizeof(InjectBody) == 24);
-static_assert(sizeof(InjectionDoneBody) == 16 && sizeof(AheadBody) == 16);
+static_assert(sizeof(InjectionDoneBody) == 16 && sizeof(AheadBody) == 24);
 
 constexpr std::size_t padded(std::size_t bytes)
 {

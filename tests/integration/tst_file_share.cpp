@@ -44,6 +44,7 @@ private slots:
     void hardLinkedFilesSeeWritesThroughOtherNames();
     void bothSidesAtOnceStayEqual();
     void attributesAreTrueWhenACallReturns();
+    void namesThatWereNotAskedForAreTrue();
 
     void othersCannotReadPrivateFiles();
     void newFilesBelongToTheirMaker();
@@ -439,6 +440,43 @@ void TestFileShare::attributesAreTrueWhenACallReturns()
             QVERIFY2(!differs(std::string(folder) + "/" + name), name.c_str());
     }
     QVERIFY2(wrong.empty(), wrong.empty() ? "" : wrong.begin()->c_str());
+}
+
+// Two names asked for bring the others with them; what changes before those are asked for must
+// show.
+void TestFileShare::namesThatWereNotAskedForAreTrue()
+{
+    ::mkdir(host("d").c_str(), 0755);
+    auto name = [](int i) { return "d/f" + std::to_string(i); };
+    for (int i = 0; i < 20; ++i) writeText(host(name(i)), "old");
+    QVERIFY(statOf(guest(name(0))));
+    QVERIFY(statOf(guest(name(1))));
+    ::unlink(host(name(2)).c_str());
+    writeText(host(name(3)), "new and longer");
+    ::rename(host(name(4)).c_str(), host("d/moved").c_str());
+    writeText(host("d/other"), "other");
+    ::rename(host("d/other").c_str(), host(name(5)).c_str());
+    ::chmod(host(name(6)).c_str(), 0600);
+    QTRY_VERIFY(!statOf(guest(name(2))));
+    QTRY_COMPARE(textIn(guest(name(3))), std::string("new and longer"));
+    QTRY_VERIFY(!statOf(guest(name(4))));
+    QTRY_COMPARE(textIn(guest("d/moved")), std::string("old"));
+    QTRY_COMPARE(textIn(guest(name(5))), std::string("other"));
+    QTRY_COMPARE(statOf(guest(name(6)))->st_mode & 0777, mode_t{0600});
+
+    // What the guest does holds at once, whichever of the names it was told of.
+    QCOMPARE(::unlink(guest(name(7)).c_str()), 0);
+    QVERIFY(!statOf(guest(name(7))));
+    QCOMPARE(::rename(guest(name(8)).c_str(), guest(name(9)).c_str()), 0);
+    QVERIFY(!statOf(guest(name(8))));
+    QCOMPARE(::rename(guest("d").c_str(), guest("e").c_str()), 0);
+    QVERIFY(!statOf(guest(name(10))));
+    QCOMPARE(textIn(guest("e/f10")), std::string("old"));
+    ::mkdir(guest("d").c_str(), 0755);
+    QVERIFY(!statOf(guest(name(11))));
+    QCOMPARE(std::filesystem::remove_all(guest("e")), std::uintmax_t{18});
+    QVERIFY(!statOf(guest("e/f12")));
+    QCOMPARE(namesIn(host("d")), std::set<std::string>());
 }
 
 void TestFileShare::othersCannotReadPrivateFiles()

@@ -9,7 +9,6 @@ namespace slipway {
 namespace {
 
 // Seconds; the kernel cuts it to what it can count.
-constexpr std::uint64_t kForever = 1'000'000'000;
 constexpr std::uint64_t kUnwatched = 1;
 // How long a MovedFrom waits for its MovedTo; they are queued together.
 constexpr std::chrono::milliseconds kPair{5};

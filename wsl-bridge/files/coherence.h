@@ -17,6 +17,7 @@
 // writers inside one system call's time on the same file are told apart by size only.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -46,9 +47,14 @@ public:
     // hold Share::mutex.
     void settle();
 
+    // Changes with every round of dealing with events, which holds Share::mutex.
+    std::uint64_t round() const { return m_rounds; }
+
     // All of these: the caller holds Share::mutex.
     void watch(Node& node);
     void watchAll();  // After a restart: every folder that the guest knows.
+    // kForever where every change is heard of.
+    static constexpr std::uint64_t kForever = 1'000'000'000;
     std::uint64_t entrySeconds(const Node& parent) const;
     std::uint64_t absenceSeconds(const Node& parent) const;
     std::uint64_t attributeSeconds(Node& node, const FileFacts& facts);
@@ -95,7 +101,7 @@ private:
     std::map<std::tuple<std::uint64_t, std::string, What>, int> m_expected;
     std::condition_variable m_changeEnded;
     std::condition_variable m_roundEnded;
-    std::uint64_t m_rounds = 0;                           // Of reading and dealing with events.
+    std::atomic<std::uint64_t> m_rounds = 0;              // Of reading and dealing with events.
     std::unique_lock<std::mutex>* m_eventLock = nullptr;  // Of the event being handled.
     struct Move {
         std::uint32_t cookie;

@@ -50,7 +50,7 @@ Dispatcher::Outcome Dispatcher::getattr(Call& call)
         TRY(Node * node, nodeOf(call.header.nodeid));
         TRY(auto facts, factsOf(*node));
         out = attributesOf(*node, facts);
-        if (node->toldAhead) tellAhead(call, *node, 0);  // It has forgotten, or has what was.
+        if (node->toldAhead) attributesAhead(call, *node, 0);  // It has forgotten, or has what was.
     }
     call.replyValue(out);
     return {};
@@ -226,11 +226,6 @@ private:
     std::size_t m_used = 0;
 };
 
-bool isDot(std::string_view name)
-{
-    return name == "." || name == "..";
-}
-
 }  // namespace
 
 Dispatcher::Outcome Dispatcher::readdir(Call& call, bool plus)
@@ -247,10 +242,14 @@ Dispatcher::Outcome Dispatcher::readdir(Call& call, bool plus)
         m_coherence.watch(*node);
     }
     Listing listing(call.scratch, std::min(in.size, fuse::kMaxDataBytes), plus);
+    std::uint64_t end = in.offset;
+    bool whole = true;
     TRY_VOID(m_share.tree.list(*directory, in.offset, [&](const DirectoryEntry& entry) {
-        if (!listing.fits(entry.name)) return false;
+        whole = listing.fits(entry.name);
+        if (!whole) return false;
+        end = entry.cursor;
         fuse::EntryOut known{};  // Node 0: nothing is told but the name.
-        if (plus && !isDot(entry.name)) {
+        if (plus && !entry.isDot()) {
             if (auto found = entryOf({call.header.nodeid, directory, std::string(entry.name)}))
                 known = *found;
         }
@@ -258,6 +257,7 @@ Dispatcher::Outcome Dispatcher::readdir(Call& call, bool plus)
         return true;
     }));
     nodeRead(call);
+    if (plus && whole && end != in.offset) listingEnds(call, end);
     call.reply(listing.bytes());
     return {};
 }

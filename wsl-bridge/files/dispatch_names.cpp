@@ -66,8 +66,13 @@ Identity Dispatcher::identityAt(const At& where) const
 
 FuseResult<fuse::EntryOut> Dispatcher::entryOf(const At& where)
 {
+    auto round = m_coherence.round();
     TRY(auto facts, m_share.tree.factsOfChild(*where.directory, where.name));
     std::lock_guard lock(m_share.mutex);
+    // The event of a change since then may have been dealt with before the node was known.
+    if (m_coherence.round() != round) {
+        TRY(facts, m_share.tree.factsOfChild(*where.directory, where.name));
+    }
     TRY(Node * parent, nodeOf(where.parent));
     Node& node = m_share.nodes.adopt(*parent, where.name, facts);
     return fillEntry(node, facts, *parent);
@@ -95,6 +100,7 @@ Dispatcher::Outcome Dispatcher::lookup(Call& call)
         return {};
     }
     if (!entry) return refuse(entry.error());
+    nameAsked(call, where);
     call.replyValue(*entry);
     return {};
 }

@@ -114,6 +114,9 @@ private:
     void nodeChanged(Call& call, std::uint64_t node);
     void namesChanged(Call& call, std::uint64_t directory, int ownChanges = 0);
     void nodeRead(Call& call);
+    void listingEnds(Call& call, std::uint64_t offset);
+    void nameAsked(Call& call, const At& where);
+    bool entryAhead(Call& call, const At& where);
 
     // dispatch_injected.cpp
     bool answerInjected(Call& call, const InjectionOrder& order);
@@ -126,7 +129,7 @@ private:
     fuse::EntryOut fillEntry(Node& node, const FileFacts& facts, const Node& parent);
     FuseResult<FileFacts> factsOf(Node& node) { return m_share.nodes.factsOf(node); }
     fuse::AttrOut attributesOf(Node& node, const FileFacts& facts);
-    void tellAhead(Call& call, Node& node, int ownChanges);
+    void attributesAhead(Call& call, Node& node, int ownChanges);
     void takeBack(Call& call, Node& node);
 
     Share& m_share;

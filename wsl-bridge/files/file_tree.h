@@ -79,6 +79,8 @@ struct DirectoryEntry {
     std::uint64_t inode = 0;
     std::uint32_t type = 0;    // As in the file's mode.
     std::uint64_t cursor = 0;  // Where the listing goes on after this entry.
+
+    bool isDot() const { return name == "." || name == ".."; }
 };
 
 // Every call blocks and may come from any thread. No name is ever looked up but as a single

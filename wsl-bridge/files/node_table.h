@@ -60,8 +60,9 @@ struct Node {
     bool toldEarly = false;  // An answer revealed a change whose event is still to come.
     std::uint64_t seenSize = 0;
     FileTime seenModified, seenChanged;
-    int ownChanges = 0;      // Of ours, under way.
-    bool toldAhead = false;  // The agent may have its attributes to answer with.
+    int ownChanges = 0;            // Of ours, under way.
+    bool toldAhead = false;        // The agent may have something about it to answer with.
+    std::uint32_t namesAsked = 0;  // In this folder, by LOOKUP.
 
     bool isDirectory() const;
     bool isRegular() const;

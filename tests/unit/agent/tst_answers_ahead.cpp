@@ -34,7 +34,7 @@ std::vector<std::byte> ahead(std::uint64_t node, std::uint64_t size)
 {
     AttrOut attributes{};
     attributes.attr.size = size;
-    return messageOf(notice(Notify::Ahead), AheadBody{node, Opcode::Getattr, 0}, attributes);
+    return messageOf(notice(Notify::Ahead), AheadBody{node, Opcode::Getattr, 0, 0}, attributes);
 }
 
 InHeader headerOf(Opcode opcode, std::uint64_t node, std::uint32_t gid = 0)
@@ -45,6 +45,62 @@ InHeader headerOf(Opcode opcode, std::uint64_t node, std::uint32_t gid = 0)
     header.nodeid = node;
     header.gid = gid;
     return header;
+}
+
+std::vector<std::byte> entryAhead(std::uint64_t folder, std::string_view name, std::uint64_t node)
+{
+    EntryOut entry{};
+    entry.nodeid = node;
+    auto message =
+        messageOf(notice(Notify::Ahead),
+                  AheadBody{folder, Opcode::Lookup, static_cast<std::uint32_t>(name.size()), 0});
+    auto add = [&](Bytes bytes) { message.insert(message.end(), bytes.begin(), bytes.end()); };
+    add(std::as_bytes(std::span(name)));
+    add(std::as_bytes(std::span(&entry, 1)));
+    auto length = static_cast<std::uint32_t>(message.size());
+    std::memcpy(message.data(), &length, sizeof length);
+    return message;
+}
+
+// The node that a LOOKUP is answered; none: it goes to the server.
+std::optional<std::uint64_t> lookedUp(AnswersAhead& answers, std::uint64_t folder,
+                                      const std::string& name)
+{
+    InHeader header = headerOf(Opcode::Lookup, folder);
+    auto answer =
+        answers.answerTo({header, std::as_bytes(std::span(name.c_str(), name.size() + 1))});
+    if (!answer) return std::nullopt;
+    Body body(*answer);
+    body.take<OutHeader>();
+    return body.take<EntryOut>().nodeid;
+}
+
+// What the server is to forget, as pairs of a node and a count.
+std::vector<std::pair<std::uint64_t, std::uint64_t>> forgetsOf(AnswersAhead& answers)
+{
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> all;
+    auto message = answers.takeForgets();
+    if (message.empty()) return all;
+    auto request = parseRequest(message);
+    if (!request || request->header.opcode != Opcode::BatchForget) return {{0, 0}};
+    Body body(request->body);
+    auto in = body.take<BatchForgetIn>();
+    for (std::uint32_t i = 0; i < in.count; ++i) {
+        auto one = body.take<ForgetOne>();
+        all.emplace_back(one.nodeid, one.nlookup);
+    }
+    return all;
+}
+
+std::vector<std::byte> nameInvalidated(std::uint64_t folder, std::string_view name)
+{
+    auto message =
+        messageOf(notice(Notify::InvalEntry),
+                  NotifyInvalEntry{folder, static_cast<std::uint32_t>(name.size()), kExpireOnly});
+    auto bytes = std::as_bytes(std::span(name));
+    message.insert(message.end(), bytes.begin(), bytes.end());
+    message.push_back({});
+    return message;
 }
 
 // The size that a GETATTR is answered; none: it goes to the server.
@@ -82,7 +138,7 @@ private slots:
     {
         AnswersAhead answers;
         answers.follow(ahead(5, 100));
-        QVERIFY(answers.follow(messageOf(notice(Notify::Ahead), AheadBody{5, Opcode::Getattr, 0})));
+        QVERIFY(answers.follow(messageOf(notice(Notify::Ahead), AheadBody{5, Opcode{}, 0, 0})));
         QVERIFY(!asked(answers, 5));
     }
 
@@ -135,6 +191,79 @@ private slots:
         QVERIFY(answers.follow(cut));
         QVERIFY(!asked(answers, 5));
         QVERIFY(answers.follow(messageOf(notice(Notify::Ahead))));
+    }
+
+    void answersAnEntryOnce()
+    {
+        AnswersAhead answers;
+        QVERIFY(answers.follow(entryAhead(2, "a", 10)));
+        QVERIFY(!lookedUp(answers, 2, "b"));
+        QVERIFY(!lookedUp(answers, 3, "a"));
+        QCOMPARE(lookedUp(answers, 2, "a"), 10u);
+        QVERIFY(!lookedUp(answers, 2, "a"));
+        QVERIFY(forgetsOf(answers).empty());  // The kernel has it now.
+    }
+
+    void forgetsEntriesThatNobodyAskedFor()
+    {
+        using Forgets = std::vector<std::pair<std::uint64_t, std::uint64_t>>;
+        AnswersAhead answers;
+        answers.follow(entryAhead(2, "a", 10));
+        QVERIFY(!answers.follow(nameInvalidated(2, "a")));
+        QVERIFY(!lookedUp(answers, 2, "a"));
+        QCOMPARE(forgetsOf(answers), (Forgets{{10, 1}}));
+
+        answers.follow(entryAhead(2, "a", 10));
+        answers.follow(messageOf(notice(Notify::InvalInode), NotifyInvalInode{10, -1, 0}));
+        QCOMPARE(forgetsOf(answers), (Forgets{{10, 1}}));
+
+        answers.follow(entryAhead(2, "a", 10));
+        answers.follow(ahead(10, 5));  // By another name of it, say.
+        QVERIFY(!lookedUp(answers, 2, "a"));
+        QCOMPARE(forgetsOf(answers), (Forgets{{10, 1}}));
+
+        answers.follow(entryAhead(2, "a", 10));
+        answers.follow(entryAhead(2, "a", 11));
+        QCOMPARE(forgetsOf(answers), (Forgets{{10, 1}}));
+        QVERIFY(!answers.follow(messageOf(notice(Notify::IncEpoch))));
+        QCOMPARE(forgetsOf(answers), (Forgets{{11, 1}}));
+
+        answers.follow(entryAhead(2, "a", 10));
+        answers.clear();
+        QCOMPARE(forgetsOf(answers), (Forgets{{10, 1}}));
+        QVERIFY(forgetsOf(answers).empty());
+    }
+
+    void keepsAnEntryThatTheKernelForgetsByAnotherName()
+    {
+        AnswersAhead answers;
+        answers.follow(ahead(10, 5));
+        answers.follow(entryAhead(2, "a", 10));
+        InHeader one = headerOf(Opcode::Forget, 10);
+        auto forgets = messageOf(ForgetIn{1});
+        answers.answerTo({one, forgets});
+        QVERIFY(!asked(answers, 10));
+        QCOMPARE(lookedUp(answers, 2, "a"), 10u);
+    }
+
+    void answersTheEndOfAListingOnce()
+    {
+        AnswersAhead answers;
+        auto ends = messageOf(notice(Notify::Ahead), AheadBody{2, Opcode::Readdirplus, 0, 99});
+        auto endsAt = [&](std::uint64_t offset) {
+            InHeader header = headerOf(Opcode::Readdirplus, 2);
+            ReadIn in{};
+            in.offset = offset;
+            auto answer = answers.answerTo({header, std::as_bytes(std::span(&in, 1))});
+            return answer && answer->size() == sizeof(OutHeader);
+        };
+        QVERIFY(answers.follow(ends));
+        QVERIFY(!endsAt(0));
+        QVERIFY(endsAt(99));
+        QVERIFY(!endsAt(99));
+        answers.follow(ends);
+        answers.follow(ahead(2, 5));  // A name was made in it.
+        QVERIFY(!endsAt(99));
     }
 
     void knowsWhatIsAlwaysAnsweredAlike()
