@@ -8,6 +8,7 @@
 #include "linux-vm-agent/agent.h"
 #include "linux-vm-agent/fuse_relay/fuse_relay.h"
 #include "linux-vm-agent/fuse_relay/injector.h"
+#include "linux-vm-agent/fuse_relay/notice_writer.h"
 #include "shared/core/log.h"
 
 namespace slipway {
@@ -91,8 +92,11 @@ int main(int argc, char** argv)
     auto* inject = app.add_subcommand(
         "inject", "Started by the agent: repeats the host's changes in the share");
     inject->add_option("--mount", mount)->required();
+    auto* notices = app.add_subcommand(
+        "write-notices", "Started by the agent: tells the kernel what the host has changed");
     CLI11_PARSE(app, argc, argv);
     if (*inject) return slipway::injectorMain(mount);
+    if (*notices) return slipway::noticeWriterMain();
 
     auto ended = slipway::runAgent(arguments);
     slipway::log::error("agent: {}", ended.error().message);

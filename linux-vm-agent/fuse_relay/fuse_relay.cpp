@@ -13,6 +13,7 @@
 
 #include <fmt/format.h>
 
+#include "linux-vm-agent/fuse_relay/device.h"
 #include "linux-vm-agent/fuse_relay/read_ahead.h"
 #include "shared/core/log.h"
 #include "shared/fuse/fixed_answers.h"
@@ -71,6 +72,7 @@ Result<std::unique_ptr<FuseRelay>> FuseRelay::start(FuseRelayOptions options)
 FuseRelay::FuseRelay(FuseRelayOptions options, Descriptor wake)
     : m_options(std::move(options)),
       m_wake(std::move(wake)),
+      m_noticeWriter(m_options.device.get(), m_options.program),
       m_deviceThread([this] { runDevice(); }),
       m_noticeThread([this] { runNotices(); }),
       m_injectorThread([this] { runInjector(); })
@@ -85,6 +87,7 @@ FuseRelay::~FuseRelay()
         if (m_stream) m_stream->shutdown();
         if (m_injector) m_injector->shutdown();
     }
+    m_noticeWriter.stop();
     m_changed.notify_all();
     ::eventfd_write(m_wake.get(), 1);
     for (auto* thread : {&m_streamThread, &m_deviceThread, &m_noticeThread, &m_injectorThread}) {
@@ -172,11 +175,11 @@ bool FuseRelay::answerHere(const Message& request)
     if (!parsed) return false;
     if (auto fixed = fuse::fixedAnswer(*parsed)) {
         OutHeader out{sizeof out, -static_cast<std::int32_t>(*fixed), parsed->header.unique};
-        writeDevice(std::as_bytes(std::span(&out, 1)));
+        writeToDevice(m_options.device.get(), std::as_bytes(std::span(&out, 1)));
         return true;
     }
     auto answer = m_ahead.answerTo(*parsed);
-    if (answer) writeDevice(*answer);
+    if (answer) writeToDevice(m_options.device.get(), *answer);
     return answer.has_value();
 }
 
@@ -277,21 +280,7 @@ void FuseRelay::deliver(Message& answer)
         m_pending.erase(pending);
     }
     std::memcpy(answer.data(), &header, sizeof header);
-    writeDevice(answer);
-}
-
-void FuseRelay::writeDevice(fuse::Bytes message)
-{
-    ssize_t count = 0;
-    do {
-        count = ::write(m_options.device.get(), message.data(), message.size());
-    } while (count < 0 && errno == EINTR);
-    // ENOENT: who asked has gone, or what was invalidated is not cached.
-    if (count < 0 && errno != ENOENT && errno != ENOTDIR && errno != ENODEV) {
-        auto header = headOf<OutHeader>(message);
-        log::warn("files: the kernel refuses answer {} ({} bytes, {}): {}", header.unique,
-                  header.len, header.error, std::strerror(errno));
-    }
+    writeToDevice(m_options.device.get(), answer);
 }
 
 // --- Notices.
@@ -307,9 +296,10 @@ void FuseRelay::runNotices()
         auto injector = m_injector;
         lock.unlock();
         if (headOf<OutHeader>(notice).error == static_cast<std::int32_t>(fuse::Notify::Inject)) {
+            m_noticeWriter.finish();
             if (injector) injector->write(notice);
         } else {
-            writeDevice(notice);
+            m_noticeWriter.write(std::move(notice));
         }
         lock.lock();
     }

@@ -1,22 +1,19 @@
 // The machine's end of the share: carries FUSE messages between /dev/fuse and the bridge's file
 // server.
 //
-// Theory of operation. Four threads, blocking calls, nothing on the agent's loop:
-//   - the device thread reads requests, keeps a copy of each that wants an answer, and writes it to
-//   the
-//     stream. While there is no stream it reads nothing: then requests wait in the kernel, where a
-//     process that is killed can still leave. When a new stream comes it first sends again what was
-//     never answered, marked as such; the server knows what it had done already. So a bridge that
-//     was away is a pause.
-//   - the stream thread reads answers and writes them to the device; it never waits for anything
-//   else.
-//   - the notice thread writes invalidations. The kernel may let it wait for a page or folder whose
-//   request
-//     is not yet answered; on the stream thread that would be a deadlock. Injections pass through
-//     the same queue, so that a name is expired before its event is raised.
-//   - the injector thread keeps a child process that performs injections in the mount. It is a
-//   process of
-//     its own, without /dev/fuse: a process that waits on its own mount could not die.
+// Theory of operation. Four threads and two children, blocking calls, nothing on the agent's loop:
+// - The device thread reads requests. What was answered ahead, or is always answered alike, it
+//   answers; of the rest it keeps a copy of each that wants an answer, and writes it to the stream.
+//   While there is no stream it reads nothing: then requests wait in the kernel, where a process
+//   that is killed can still leave. When a new stream comes it first sends again what was never
+//   answered, marked as such; the server knows what it had done already. So a bridge that was away
+//   is a pause.
+// - The stream thread reads answers and writes them to the device; it never waits for anything
+// else.
+// - The notice thread hands invalidations to a child that writes them (notice_writer.h says why).
+//   Injections pass through the same queue, so that a name is expired before its event is raised.
+// - The injector thread keeps a child that performs injections in the mount (injector.h), without
+//   /dev/fuse: a process that waits on its own mount could not die.
 // The descriptor of /dev/fuse is slipway-init's; an agent that is started again inherits it and
 // asks the kernel for what the one before had read and not answered (FUSE_NOTIFY_RESEND,
 // Linux 6.9).
@@ -35,6 +32,7 @@
 #include <vector>
 
 #include "linux-vm-agent/fuse_relay/answers_ahead.h"
+#include "linux-vm-agent/fuse_relay/notice_writer.h"
 #include "shared/core/error.h"
 #include "shared/fuse/message_stream.h"
 #include "shared/io/descriptor.h"
@@ -44,7 +42,7 @@ namespace slipway {
 struct FuseRelayOptions {
     Descriptor device;  // Mounted already.
     std::filesystem::path mountPoint;
-    std::filesystem::path program;  // Run as `PROGRAM inject --mount MOUNTPOINT`: see injector.h.
+    std::filesystem::path program;  // Run as injector.h and notice_writer.h say.
 };
 
 class FuseRelay {
@@ -76,11 +74,11 @@ private:
     bool readDevice(Message& request);
     Device readDeviceNow(Message& request);
     bool sleepForDevice();
-    void writeDevice(fuse::Bytes message);
     void drop(const StreamPtr& stream);
 
     FuseRelayOptions m_options;
     Descriptor m_wake;  // An eventfd: the device thread is to look at its state.
+    NoticeWriter m_noticeWriter;
     // The device thread's; as long as the kernel demands.
     Message m_buffer = Message(fuse::kMaxMessageBytes);
     EagerWait m_deviceWait;

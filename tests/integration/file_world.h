@@ -32,6 +32,7 @@
 
 #include "linux-vm-agent/fuse_relay/fuse_relay.h"
 #include "linux-vm-agent/fuse_relay/injector.h"
+#include "linux-vm-agent/fuse_relay/notice_writer.h"
 #include "shared/io/descriptor_passing.h"
 #include "shared/process/child.h"
 #include "wsl-bridge/files/file_server.h"
@@ -106,6 +107,7 @@ inline std::optional<int> playedPart(int argc, char** argv)
     if (part == "serve-files") return serverMain(argv[2]);
     if (part == "relay-files") return relayMain(argv[2]);
     if (part == "inject" && argc == 4) return injectorMain(argv[3]);
+    if (argc == 2 && std::string(argv[1]) == "write-notices") return noticeWriterMain();
     return std::nullopt;
 }
 

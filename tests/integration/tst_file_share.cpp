@@ -449,6 +449,7 @@ void TestFileShare::namesThatWereNotAskedForAreTrue()
     ::mkdir(host("d").c_str(), 0755);
     auto name = [](int i) { return "d/f" + std::to_string(i); };
     for (int i = 0; i < 20; ++i) writeText(host(name(i)), "old");
+    QTRY_VERIFY(statOf(guest("d")));
     QVERIFY(statOf(guest(name(0))));
     QVERIFY(statOf(guest(name(1))));
     ::unlink(host(name(2)).c_str());

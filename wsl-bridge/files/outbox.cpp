@@ -61,6 +61,11 @@ void Outbox::stop()
 void Outbox::attach(std::shared_ptr<fuse::MessageStream> stream)
 {
     std::lock_guard lock(m_mutex);
+    // What went out on the one before may never have come to the kernel.
+    if (std::exchange(m_hadStream, true)) {
+        m_notes.clear();
+        m_all = true;
+    }
     m_stream = std::move(stream);
     m_injector = 0;
     m_orders.clear();

@@ -82,6 +82,7 @@ private:
     std::condition_variable m_changed;
     std::shared_ptr<fuse::MessageStream> m_stream;
     std::deque<Message> m_notes;
+    bool m_hadStream = false;
     bool m_all = false;
     bool m_telling = false;  // Everything is being told: no limit to the queue.
     std::deque<InjectionOrder> m_orders;
