@@ -171,6 +171,8 @@ def bundle(project):
     for folder, _, names in os.walk(project / "node_modules"):
         for name in names:
             path = os.path.join(folder, name)
+            if os.path.islink(path):
+                continue
             sources.append(Path(path))
             if os.stat(path).st_mtime_ns >= built:
                 with open(path, "rb") as file:
