@@ -35,15 +35,17 @@ struct NodeStore::Header {
 };
 
 struct NodeStore::Slot {
+    struct Head {
+        std::uint64_t id, parent, lookups, sequence;
+        Identity identity;
+        std::uint32_t mode, flags, nameBytes;
+        char name[kSlotBytes - 8 - 32 - sizeof(Identity) - 12];
+    };
+
     std::uint32_t state;
     std::uint32_t next;  // Where the name goes on; 0: here it ends.
     union {
-        struct {
-            std::uint64_t id, parent, lookups, sequence;
-            Identity identity;
-            std::uint32_t mode, flags, nameBytes;
-            char name[kSlotBytes - 8 - 32 - sizeof(Identity) - 12];
-        } head;
+        Head head;
         char more[kSlotBytes - 8];
     };
 };
