@@ -165,10 +165,13 @@ void Bridge::serveFiles()
     auto ended = m_alive.wrap([this](std::uint32_t channel) {
         if (m_session) m_session->shareEnded(channel);
     });
-    auto served = startFileServer({.stateDir = m_options.home.filesDir(),
-                                   .ended = [&loop = m_loop, ended](std::uint32_t channel) {
-                                       loop.post([ended, channel]() mutable { ended(channel); });
-                                   }});
+    auto served =
+        startFileServer({.stateDir = m_options.home.filesDir(),
+                         .ended =
+                             [&loop = m_loop, ended](std::uint32_t channel) {
+                                 loop.post([ended, channel]() mutable { ended(channel); });
+                             },
+                         .keeper = m_options.binDir / "slipway-bridge"});
     if (served)
         m_files = *std::move(served);
     else
@@ -293,7 +296,10 @@ void Bridge::engineChanged()
 
 void Bridge::conditionChanged()
 {
-    if (m_lifecycle.condition() == v1::CONDITION_STOPPED) keepContexts(false);
+    if (m_lifecycle.condition() == v1::CONDITION_STOPPED) {
+        keepContexts(false);
+        if (m_files) m_files->machineEnded();
+    }
     offerEngine();
     publish();
 }

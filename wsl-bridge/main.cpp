@@ -10,6 +10,7 @@
 #include "shared/paths/program_dir.h"
 #include "wsl-bridge/bridge.h"
 #include "wsl-bridge/bridge_service.h"
+#include "wsl-bridge/files/pin_keeper.h"
 #include "wsl-bridge/home_lock.h"
 #include "wsl-bridge/quit_signals.h"
 
@@ -61,7 +62,9 @@ int main(int argc, char** argv)
         "SLIPWAY_HOME.\n"
         "SIGTERM ends it and leaves the engine running; the next bridge takes it over."};
     app.set_version_flag("--version", std::string(slipway::version()));
+    auto* keeps = app.add_subcommand("keep-files", "Started by the bridge: see pin_keeper.h");
     CLI11_PARSE(app, argc, argv);
+    if (*keeps) return slipway::pinKeeperMain();
     // On stderr, whoever has started it reads what went wrong before there was a log.
     if (auto ran = slipway::runBridge(); !ran) {
         std::fprintf(stderr, "slipway-bridge: %s\n", ran.error().message.c_str());

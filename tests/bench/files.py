@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 import file_work as work
-from bench import ROOT, Verdict, own_slipway, parser
+from bench import ROOT, Verdict, own_slipway, parser, pids_of, pss_mb
 from mounts import attach_mount_of, enter_own_mounts
 
 RIVALS = ROOT / "build/rivals/bin"
@@ -63,6 +63,9 @@ RAM_PLAN = [[
 # Where passthrough_ll, which crosses no machine's boundary, is to be beaten, and how near it elsewhere.
 BESIDE_PASSTHROUGH = {"stat": 1.0, "grep": 1.0, "git": 1.0, "write": 1.0, "read": 1.0}
 BESIDE_PASSTHROUGH_ELSE = 1.6
+
+CHANGES = 300
+NODE_BYTES = 300
 
 
 class Native:
@@ -225,6 +228,44 @@ class Files:
         return ("sshfs", 1.0), ("passthrough_ll", factor)
 
 
+def coherence(verdict, share, source):
+    """How long after a change on the host the machine's cached attributes are the new ones."""
+    share.fresh()
+    path, seen = source / "changing", share.folder / "changing"
+    path.write_bytes(b"")
+    took = []
+    for size in range(1, CHANGES + 1):
+        with open(path, "ab", buffering=0) as file:
+            os.stat(seen)
+            file.write(b"x")
+        begun = time.perf_counter()
+        while os.stat(seen).st_size != size:
+            if time.perf_counter() - begun > 5:
+                sys.exit(f"change {size} is not seen after 5 s")
+        took.append((time.perf_counter() - begun) * 1000)
+    path.unlink()
+    took.sort()
+    for what, value, limit in (("median", took[CHANGES // 2], 2), ("99 of 100", took[CHANGES * 99 // 100], 20)):
+        verdict.add(f"a host's change is seen, {what}", f"{value:.2f} ms", f"{limit} ms", value <= limit)
+
+
+def memory(verdict, share):
+    share.fresh()
+    bridge = pids_of("slipway-bridge", share.slipway.home)
+    before, known = pss_mb(bridge), int(share.files().get("known", 0))
+    work.stat_tree(share.folder)
+    known = int(share.files()["known"]) - known
+    each = (pss_mb(bridge) - before) * 2**20 / known
+    verdict.add(f"the bridge's memory for each of {known} files", f"{each:.0f} bytes", f"{NODE_BYTES} bytes",
+                each <= NODE_BYTES)
+    work.read_big(share.folder)
+    before = pss_mb(bridge)
+    share.fresh()
+    work.read_big(share.folder)
+    growth = pss_mb(bridge) - before
+    verdict.add("its growth by a GiB that is read", f"{growth:+.1f} MB", "1 MB", growth <= 1)
+
+
 @contextlib.contextmanager
 def disk_in_ram():
     """An ext4 on a loop device whose file is in memory."""
@@ -279,6 +320,11 @@ def main():
                 for mount in mounts.values():
                     mount.close()
             files.tell(verdict, plan)
+            if plan is PLAN and not options.only:
+                own = OurShare(slipway, source)
+                coherence(verdict, own, source)
+                memory(verdict, own)
+                own.close()
     return verdict.tell()
 
 

@@ -36,6 +36,7 @@
 #include "shared/io/descriptor_passing.h"
 #include "shared/process/child.h"
 #include "wsl-bridge/files/file_server.h"
+#include "wsl-bridge/files/pin_keeper.h"
 
 namespace slipway::test {
 
@@ -71,7 +72,7 @@ private:
 inline int serverMain(const std::string& stateDir)
 {
     Control control{Descriptor(3)};
-    auto server = startFileServer({stateDir, {}});
+    auto server = startFileServer({stateDir, {}, "/proc/self/exe"});
     if (!server) {
         control.send(server.error().message);
         return 1;
@@ -79,8 +80,14 @@ inline int serverMain(const std::string& stateDir)
     control.send("ready");
     Descriptor stream;
     while (auto word = control.receive(&stream)) {
-        Result<> done =
-            *word == "attach" ? (*server)->attach(0, std::move(stream)) : (*server)->grant(*word);
+        Result<> done;
+        if (*word == "attach") {
+            done = (*server)->attach(0, std::move(stream));
+        } else if (*word == "ended") {
+            (*server)->machineEnded();
+        } else {
+            done = (*server)->grant(*word);
+        }
         control.send(done ? "ok" : done.error().message);
     }
     return 0;
@@ -108,6 +115,7 @@ inline std::optional<int> playedPart(int argc, char** argv)
     if (part == "relay-files") return relayMain(argv[2]);
     if (part == "inject" && argc == 4) return injectorMain(argv[3]);
     if (argc == 2 && std::string(argv[1]) == "write-notices") return noticeWriterMain();
+    if (argc == 2 && std::string(argv[1]) == "keep-files") return pinKeeperMain();
     return std::nullopt;
 }
 
@@ -181,6 +189,8 @@ public:
     {
         ::umount2(mountPoint.c_str(), MNT_DETACH);
         abort();
+        m_serverControl->send("ended");  // Else what it keeps would outlive us.
+        m_serverControl->receive();
         {
             std::lock_guard lock(m_mutex);
             m_over = true;

@@ -268,7 +268,8 @@ void Coherence::onName(Node& directory, const HostEvent& event)
     bool isCurrent = known && identityAt(directory, event.name) == known->identity;
     if (known && !isCurrent) {
         // Whoever has it open goes on with what it has.
-        if (known->open && !known->isDirectory() && !known->pin) known->pin = known->open;
+        if (known->open && !known->isDirectory() && !known->pin)
+            m_share.nodes.pinAs(*known, known->open);
         m_share.nodes.dropName(directory.id, event.name);
     }
     m_outbox.entry(directory.id, event.name);

@@ -91,14 +91,20 @@ class HostFileServer final : public FileServer {
 public:
     HostFileServer(FileServerOptions options, std::unique_ptr<FileTree> tree,
                    std::unique_ptr<NodeStore> store, std::unique_ptr<Intents> intents,
-                   Grants grants, std::unique_ptr<HostWatcher> watcher)
+                   std::unique_ptr<PinKeeper> keeper, Grants grants,
+                   std::unique_ptr<HostWatcher> watcher)
         : m_options(std::move(options)),
           m_tree(std::move(tree)),
           m_store(std::move(store)),
           m_intents(std::move(intents)),
-          m_share{
-              *m_tree,           *m_store, *m_intents, {}, {*m_tree, *m_store, maxOpenFiles() / 4},
-              std::move(grants), {}},
+          m_keeper(std::move(keeper)),
+          m_share{*m_tree,
+                  *m_store,
+                  *m_intents,
+                  {},
+                  {*m_tree, *m_store, *m_keeper, maxOpenFiles() / 4},
+                  std::move(grants),
+                  {}},
           m_outbox([this](Outbox& outbox) {
               std::lock_guard lock(m_share.mutex);
               m_coherence.tellAll(outbox);
@@ -124,6 +130,12 @@ public:
         m_session.reset();
     }
 
+    void machineEnded() override
+    {
+        std::lock_guard lock(m_share.mutex);
+        m_share.nodes.unpinAll();
+    }
+
     FileServerStatistics statistics() const override
     {
         std::lock_guard lock(m_share.mutex);
@@ -139,6 +151,7 @@ private:
     std::unique_ptr<FileTree> m_tree;
     std::unique_ptr<NodeStore> m_store;
     std::unique_ptr<Intents> m_intents;
+    std::unique_ptr<PinKeeper> m_keeper;
     mutable Share m_share;
     Outbox m_outbox;
     Coherence m_coherence;
@@ -247,9 +260,10 @@ Result<std::unique_ptr<FileServer>> startFileServer(FileServerOptions options)
     TRY(auto intents, Intents::open(options.stateDir / "intents"));
     TRY(auto grants, Grants::load(options.stateDir / "grants"));
     TRY(auto watcher, hostWatcher());
+    auto keeper = pinKeeper(options.stateDir, options.keeper);
     return std::make_unique<HostFileServer>(std::move(options), hostFileTree(), std::move(store),
-                                            std::move(intents), std::move(grants),
-                                            std::move(watcher));
+                                            std::move(intents), std::move(keeper),
+                                            std::move(grants), std::move(watcher));
 }
 
 }  // namespace slipway

@@ -22,6 +22,8 @@ struct FileServerOptions {
     std::filesystem::path stateDir;  // Made if it is not there, for its owner only.
     // A stream has ended by itself: dial a new one. Called on a thread of the server.
     std::function<void(std::uint32_t channel)> ended;
+    // Run as pin_keeper.h says. Empty: files without a name end with this server.
+    std::filesystem::path keeper;
 };
 
 struct FileServerStatistics {
@@ -45,6 +47,9 @@ public:
     // at once.
     virtual Result<> attach(std::uint32_t channel, Descriptor stream) = 0;
     virtual void detach() = 0;  // Waits for the requests under way. `ended` is not called.
+
+    // The machine has stopped: what it had open without a name may go.
+    virtual void machineEnded() = 0;
 
     virtual FileServerStatistics statistics() const = 0;
 };

@@ -26,8 +26,8 @@ std::size_t NodeTable::IdentityHash::operator()(const Identity& identity) const
     return (identity.inode * 0x9e3779b97f4a7c15ULL) ^ (identity.birthNs * 31) ^ identity.device;
 }
 
-NodeTable::NodeTable(const FileTree& tree, NodeStore& store, std::size_t maxOpen)
-    : m_tree(tree), m_store(store), m_maxOpen(maxOpen)
+NodeTable::NodeTable(const FileTree& tree, NodeStore& store, PinKeeper& keeper, std::size_t maxOpen)
+    : m_tree(tree), m_store(store), m_keeper(keeper), m_maxOpen(maxOpen)
 {
     clear();
 }
@@ -35,6 +35,7 @@ NodeTable::NodeTable(const FileTree& tree, NodeStore& store, std::size_t maxOpen
 void NodeTable::clear()
 {
     for (auto& [watch, node] : m_byWatch) m_deadWatches.push_back(watch);
+    m_keeper.releaseAll();
     m_used.clear();
     m_children.clear();
     m_byWatch.clear();
@@ -70,6 +71,20 @@ void NodeTable::load()
         node->names.push_back({record.parent, record.name});
         ++parent->second->childNames;
     }
+    for (auto& [id, handle] : m_keeper.takeOver()) {
+        Node* node = find(id);
+        auto facts = m_tree.facts(*handle);
+        if (node && facts && facts->identity == node->identity)
+            node->pin = std::move(handle);
+        else
+            m_keeper.release(id);
+    }
+}
+
+void NodeTable::unpinAll()
+{
+    m_keeper.releaseAll();
+    for (auto& [id, node] : m_nodes) node->pin.reset();
 }
 
 Node* NodeTable::find(std::uint64_t id)
@@ -121,7 +136,7 @@ Node& NodeTable::adoptUnnamed(const FileFacts& facts, HandlePtr data)
 {
     Node& node = make(facts.identity, facts.mode);
     m_byIdentity[facts.identity] = &node;
-    node.pin = data;
+    pinAs(node, data);
     keepData(node, std::move(data));
     return node;
 }
@@ -197,6 +212,7 @@ void NodeTable::dropIfUnknown(Node* node)
         m_deadWatches.push_back(node->watch);
     }
     closeOpen(*node);
+    m_keeper.release(node->id);
     forgetIdentity(*node);
     if (node->slot) m_store.erase(node->slot);
     m_nodes.erase(node->id);
@@ -366,13 +382,21 @@ void NodeTable::keepData(Node& node, HandlePtr data)
 
 void NodeTable::unpin(Node& node)
 {
-    if (!node.names.empty() && !node.anchor) node.pin.reset();
+    if (!node.pin || node.names.empty() || node.anchor) return;
+    node.pin.reset();
+    m_keeper.release(node.id);
 }
 
 void NodeTable::pin(Node& node)
 {
     if (node.pin || node.isVirtual || node.lookups == 0) return;
-    if (auto handle = handleOf(node)) node.pin = *handle;
+    if (auto handle = handleOf(node)) pinAs(node, *handle);
+}
+
+void NodeTable::pinAs(Node& node, HandlePtr handle)
+{
+    m_keeper.keep(node.id, *handle);
+    node.pin = std::move(handle);
 }
 
 std::optional<std::string> NodeTable::pathOf(const Node& node)

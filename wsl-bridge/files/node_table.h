@@ -11,7 +11,8 @@
 // Handles. Folders are kept open for walking, files for reading and writing, in one list of which
 // the least used are closed. A folder stays open only while the folder above it is watched (or is
 // an anchor's), because then a move out of the granted tree is heard of and closes it. What is
-// unlinked while the guest knows it is *pinned*: held open until the guest forgets it.
+// unlinked while the guest knows it is *pinned*: held open until the guest forgets it, here and by
+// the keeper, from whom the next bridge has it.
 //
 // Not thread-safe: whoever calls holds Share::mutex.
 #pragma once
@@ -28,6 +29,7 @@
 #include "shared/fuse/errno.h"
 #include "wsl-bridge/files/file_tree.h"
 #include "wsl-bridge/files/node_store.h"
+#include "wsl-bridge/files/pin_keeper.h"
 
 namespace slipway {
 
@@ -70,12 +72,13 @@ struct Node {
 
 class NodeTable {
 public:
-    NodeTable(const FileTree& tree, NodeStore& store, std::size_t maxOpen);
+    NodeTable(const FileTree& tree, NodeStore& store, PinKeeper& keeper, std::size_t maxOpen);
     NodeTable(const NodeTable&) = delete;
     NodeTable& operator=(const NodeTable&) = delete;
 
-    void load();   // What the store holds.
+    void load();   // What the store and the keeper hold.
     void clear();  // A new kernel connection.
+    void unpinAll();
 
     Node* find(std::uint64_t id);
     Node* childOf(std::uint64_t parent, std::string_view name);
@@ -111,7 +114,8 @@ public:
     FuseResult<HandlePtr> dataOf(Node& node, bool forWriting);
     void keepData(Node& node, HandlePtr data);  // Open for reading and writing.
     void pin(Node& node);                       // Best effort: while it still has a name.
-    void unpin(Node& node);                     // If it is reached by a name.
+    void pinAs(Node& node, HandlePtr handle);
+    void unpin(Node& node);  // If it is reached by a name.
 
     // Where the node is below the root: "/home/ann/src". None: it has no name any more.
     std::optional<std::string> pathOf(const Node& node);
@@ -146,6 +150,7 @@ private:
 
     const FileTree& m_tree;
     NodeStore& m_store;
+    PinKeeper& m_keeper;
     const std::size_t m_maxOpen;
     std::unordered_map<std::uint64_t, std::unique_ptr<Node>> m_nodes;
     std::unordered_map<Identity, Node*, IdentityHash> m_byIdentity;
