@@ -8,6 +8,7 @@
 #include <span>
 
 #include <poll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -171,6 +172,7 @@ std::unique_ptr<PinKeeper> pinKeeper(std::filesystem::path folder, std::filesyst
 
 int pinKeeperMain()
 {
+    ::prctl(PR_SET_NAME, "slipway-keeper");
     raiseOpenFileLimit();
     std::map<std::uint64_t, Descriptor> held;
     int patience = kFirstClientMs;
