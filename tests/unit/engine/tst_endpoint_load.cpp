@@ -10,6 +10,7 @@
 
 #include <fcntl.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -214,6 +215,14 @@ class TestEndpointLoad : public QObject {
     Q_OBJECT
 
 private slots:
+    void initTestCase()
+    {
+        rlimit limit{};
+        ::getrlimit(RLIMIT_NOFILE, &limit);
+        limit.rlim_cur = limit.rlim_max;  // Each stream has four descriptors in this process.
+        QCOMPARE(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+    }
+
     void everyStreamIsToldEveryEvent()
     {
         QTemporaryDir dir;
