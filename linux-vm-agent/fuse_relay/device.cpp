@@ -3,11 +3,26 @@
 #include <cerrno>
 #include <cstring>
 
+#include <sys/mman.h>
 #include <unistd.h>
 
+#include "shared/core/error.h"
 #include "shared/core/log.h"
 
 namespace slipway {
+
+DeviceBuffer::DeviceBuffer()
+{
+    void* mapped = ::mmap(nullptr, size(), PROT_READ | PROT_WRITE,
+                          MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    CHECK(mapped != MAP_FAILED);
+    m_data = static_cast<std::byte*>(mapped);
+}
+
+DeviceBuffer::~DeviceBuffer()
+{
+    ::munmap(m_data, size());
+}
 
 void writeToDevice(int device, fuse::Bytes message)
 {

@@ -13,7 +13,6 @@
 
 #include <fmt/format.h>
 
-#include "linux-vm-agent/fuse_relay/device.h"
 #include "linux-vm-agent/fuse_relay/read_ahead.h"
 #include "shared/core/log.h"
 #include "shared/fuse/fixed_answers.h"
@@ -228,7 +227,7 @@ FuseRelay::Device FuseRelay::readDeviceNow(Message& request)
     ssize_t count = ::read(m_options.device.get(), m_buffer.data(), m_buffer.size());
     int error = errno;
     if (count > 0) {
-        request.assign(m_buffer.begin(), m_buffer.begin() + count);
+        request.assign(m_buffer.data(), m_buffer.data() + count);
         return Device::Read;
     }
     // ENOENT: who asked has gone.

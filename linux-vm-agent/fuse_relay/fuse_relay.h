@@ -32,6 +32,7 @@
 #include <vector>
 
 #include "linux-vm-agent/fuse_relay/answers_ahead.h"
+#include "linux-vm-agent/fuse_relay/device.h"
 #include "linux-vm-agent/fuse_relay/notice_writer.h"
 #include "shared/core/error.h"
 #include "shared/fuse/message_stream.h"
@@ -80,7 +81,7 @@ private:
     Descriptor m_wake;  // An eventfd: the device thread is to look at its state.
     NoticeWriter m_noticeWriter;
     // The device thread's; as long as the kernel demands.
-    Message m_buffer = Message(fuse::kMaxMessageBytes);
+    DeviceBuffer m_buffer;
     EagerWait m_deviceWait;
 
     std::mutex m_mutex;
