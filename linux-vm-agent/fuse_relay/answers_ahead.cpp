@@ -1,7 +1,8 @@
 #include "linux-vm-agent/fuse_relay/answers_ahead.h"
 
 #include <algorithm>
-#include <cstring>
+
+#include "shared/io/byte_stream.h"
 
 namespace slipway {
 
@@ -12,11 +13,6 @@ namespace {
 
 constexpr std::size_t kMaxNodes = 65536;    // Some 20 MB.
 constexpr std::size_t kMaxForgets = 16384;  // In one message.
-
-std::string textOf(fuse::Bytes bytes)
-{
-    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
 
 template <class T>
 void append(std::vector<std::byte>& message, const T& value)
@@ -53,7 +49,7 @@ bool AnswersAhead::follow(fuse::Bytes message)
         case fuse::Notify::InvalEntry: {
             auto in = body.take<fuse::NotifyInvalEntry>();
             auto name = body.data(in.namelen);
-            if (body.good()) dropEntry({in.parent, textOf(name)});
+            if (body.good()) dropEntry({in.parent, std::string(textOf(name))});
             return false;
         }
         case fuse::Notify::IncEpoch:

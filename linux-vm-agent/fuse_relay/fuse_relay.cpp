@@ -13,10 +13,10 @@
 
 #include <fmt/format.h>
 
+#include "linux-vm-agent/fuse_relay/helper.h"
 #include "linux-vm-agent/fuse_relay/read_ahead.h"
 #include "shared/core/log.h"
 #include "shared/fuse/fixed_answers.h"
-#include "shared/process/child.h"
 
 namespace slipway {
 namespace {
@@ -315,24 +315,14 @@ void FuseRelay::runInjector()
         if (m_stopping) return;
         lock.unlock();
 
-        int ends[2] = {-1, -1};
-        if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0) {
-            Descriptor ours(ends[0]);
-            Descriptor theirs(ends[1]);
-            Command command;
-            command.program = m_options.program;
-            command.args = {"inject", "--mount", m_options.mountPoint.string()};
-            command.input = theirs.get();
-            command.out = Inherit{};
-            command.err = Inherit{};
-            if (auto child = Child::start(command)) {
-                theirs.reset();
-                serveInjector(std::make_shared<fuse::MessageStream>(std::move(ours)));
-                child->kill();
-                child->wait();  // One that waits on the share ends when it is answered.
-            } else {
-                log::warn("files: containers get no file events: {}", child.error().message);
-            }
+        auto helper =
+            startHelper(m_options.program, {"inject", "--mount", m_options.mountPoint.string()});
+        if (helper) {
+            serveInjector(helper->stream);
+            helper->child.kill();
+            helper->child.wait();  // One that waits on the share ends when it is answered.
+        } else {
+            log::warn("files: containers get no file events: {}", helper.error().message);
         }
         lock.lock();
         m_changed.wait_for(lock, kInjectorPause, [this] { return m_stopping; });

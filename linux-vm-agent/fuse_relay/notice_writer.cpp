@@ -1,14 +1,13 @@
 #include "linux-vm-agent/fuse_relay/notice_writer.h"
 
-#include <cerrno>
+#include <algorithm>
 #include <chrono>
-#include <cstring>
 #include <thread>
 
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "linux-vm-agent/fuse_relay/device.h"
+#include "linux-vm-agent/fuse_relay/helper.h"
 #include "shared/core/log.h"
 
 namespace slipway {
@@ -17,8 +16,8 @@ namespace {
 constexpr int kDevice = 3;  // In the child.
 // Few enough for the socket to hold them both ways: else both ends could wait to write.
 constexpr std::size_t kMaxUnacknowledged = 64;
-constexpr std::chrono::milliseconds kPause{
-    100};  // Before a child that could not start is tried again.
+// Before another child is tried where one could not start.
+constexpr std::chrono::milliseconds kPause{100};
 
 }  // namespace
 
@@ -48,30 +47,17 @@ bool NoticeWriter::ready()
             if (m_stopping) return false;
             if (m_stream) return true;
         }
-        int ends[2] = {-1, -1};
-        if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0) {
-            Descriptor ours(ends[0]);
-            Descriptor theirs(ends[1]);
-            Command command;
-            command.program = m_program;
-            command.args = {"write-notices"};
-            command.input = theirs.get();
-            command.out = Inherit{};
-            command.err = Inherit{};
-            command.fds = {{m_device, kDevice}};
-            // One that was started before is not waited for: it may be waiting for the kernel.
-            if (auto child = Child::start(command)) {
-                m_child = *std::move(child);
-                auto stream = std::make_shared<fuse::MessageStream>(std::move(ours));
-                bool given = true;
-                for (const auto& notice : m_unacknowledged) given = given && stream->write(notice);
-                std::lock_guard lock(m_mutex);
-                if (given) m_stream = std::move(stream);
-                continue;
-            } else {
-                log::error("files: containers do not see what the host changes: {}",
-                           child.error().message);
-            }
+        // One that was started before is not waited for: it may be waiting for the kernel.
+        auto helper = startHelper(m_program, {"write-notices"}, {{m_device, kDevice}});
+        if (!helper)
+            log::error("files: containers do not see what the host changes: {}",
+                       helper.error().message);
+        if (helper && std::all_of(m_unacknowledged.begin(), m_unacknowledged.end(),
+                                  [&](const auto& one) { return helper->stream->write(one); })) {
+            m_child = std::move(helper->child);
+            std::lock_guard lock(m_mutex);
+            m_stream = std::move(helper->stream);
+            continue;
         }
         std::this_thread::sleep_for(kPause);
     }

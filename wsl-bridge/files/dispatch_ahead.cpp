@@ -2,19 +2,18 @@
 //
 // Theory of operation. The agent is told an answer in front of the one in hand, and gives it
 // without a way to us if the kernel asks:
-//   - Attributes. A change to a folder's names, and every read, take the kernel's: the next name
-//   that
-//     is checked in that folder, or the next stat() of that file, is a GETATTR.
-//   - The end of a listing, which the kernel learns by asking for more.
-//   - The entries beside a name that is looked up, where more than one is: a tool that knows the
-//     names (git with its index, a compiler with its includes) asks for each.
+// - Attributes. A change to a folder's names, and every read, take the kernel's: the next name that
+//   is checked in that folder, or the next stat() of that file, is a GETATTR.
+// - The end of a listing, which the kernel learns by asking for more.
+// - The entries beside a name that is looked up, where more than one is: a tool that knows the
+//   names (git with its index, a compiler with its includes) asks for each.
 // So that the agent never answers with what was:
-//   - Every change of ours to a node is followed, in front of its answer, by the new attributes, or
-//     by a word that takes back what was told. Share::mutex is held from looking at the file to
-//     queueing what is told of it, so the last word is about the last state. While somebody else's
-//     change is under way on the node, the word is to take back.
-//   - A change by the host's own programs comes as an invalidation, and the agent then forgets what
-//     the kernel forgets. Where not every change is heard of, nothing is told ahead.
+// - Every change of ours to a node is followed, in front of its answer, by the new attributes, or
+//   by a word that takes back what was told. Share::mutex is held from looking at the file to
+//   queueing what is told of it, so the last word is about the last state. While somebody else's
+//   change is under way on the node, the word is to take back.
+// - A change by the host's own programs comes as an invalidation, and the agent then forgets what
+//   the kernel forgets. Where not every change is heard of, nothing is told ahead.
 // `Node::toldAhead` may be true where the agent has forgotten since; never the other way round. The
 // agent forgets (FORGET) the entries that nobody asked for.
 #include "wsl-bridge/files/dispatcher.h"
@@ -74,16 +73,10 @@ void Dispatcher::takeBack(Call& call, Node& node)
     tell(call.stream, {node.id, fuse::Opcode{}, 0, 0});
 }
 
-void Dispatcher::nodeChanged(Call& call, std::uint64_t id)
+void Dispatcher::nodeChanged(Call& call, std::uint64_t id, int ownChanges)
 {
     std::lock_guard lock(m_share.mutex);
-    if (Node* node = m_share.nodes.find(id)) attributesAhead(call, *node, 0);
-}
-
-void Dispatcher::namesChanged(Call& call, std::uint64_t directory, int ownChanges)
-{
-    std::lock_guard lock(m_share.mutex);
-    if (Node* node = m_share.nodes.find(directory)) attributesAhead(call, *node, ownChanges);
+    if (Node* node = m_share.nodes.find(id)) attributesAhead(call, *node, ownChanges);
 }
 
 // Its time of access has changed, if anything: once is enough until something else does.

@@ -211,7 +211,7 @@ Dispatcher::Outcome Dispatcher::make(Call& call)
     NameChange change(*this, where.parent);
     TRY_VOID(makeOnce(call, where, make));
     TRY(auto entry, entryOf(where));
-    namesChanged(call, where.parent, 1);
+    nodeChanged(call, where.parent, 1);
     call.replyValue(entry);
     return {};
 }
@@ -244,7 +244,7 @@ Dispatcher::Outcome Dispatcher::create(Call& call)
         if (node && facts && facts->identity == node->identity)
             m_share.nodes.keepData(*node, std::move(data));
     }
-    namesChanged(call, where.parent, 1);
+    nodeChanged(call, where.parent, 1);
     call.replyValue(createOutOf(entry));
     return {};
 }
@@ -286,7 +286,7 @@ Dispatcher::Outcome Dispatcher::link(Call& call)
                 takeBack(call, *node);
             }
         }
-        namesChanged(call, where.parent);
+        nodeChanged(call, where.parent);
         call.replyValue(entry);
         return {};
     }();
@@ -332,7 +332,7 @@ Dispatcher::Outcome Dispatcher::remove(Call& call, bool isDirectory)
             m_coherence.nameRemoved(where.parent, name);
         }
     }
-    namesChanged(call, where.parent);
+    nodeChanged(call, where.parent);
     call.reply();
     return {};
 }
@@ -393,8 +393,8 @@ Dispatcher::Outcome Dispatcher::rename(Call& call, bool hasFlags)
                 takeBack(call, *node);
         m_coherence.nameMoved({from.parent, from.name}, {to.parent, to.name}, exchange);
     }
-    namesChanged(call, from.parent);
-    if (to.parent != from.parent) namesChanged(call, to.parent);
+    nodeChanged(call, from.parent);
+    if (to.parent != from.parent) nodeChanged(call, to.parent);
     call.reply();
     return {};
 }

@@ -111,8 +111,7 @@ private:
     void end(std::uint64_t node);
 
     // dispatch_ahead.cpp: before the answer. `ownChanges`: of the caller's, still under way.
-    void nodeChanged(Call& call, std::uint64_t node);
-    void namesChanged(Call& call, std::uint64_t directory, int ownChanges = 0);
+    void nodeChanged(Call& call, std::uint64_t node, int ownChanges = 0);
     void nodeRead(Call& call);
     void listingEnds(Call& call, std::uint64_t offset);
     void nameAsked(Call& call, const At& where);

@@ -3,8 +3,8 @@
 #include <cerrno>
 #include <cstring>
 #include <map>
-#include <set>
 #include <optional>
+#include <set>
 #include <span>
 
 #include <poll.h>
@@ -133,6 +133,8 @@ private:
     bool start()
     {
         auto at = address();
+        if (m_socketPath.string().size() >= sizeof at.sun_path)
+            return warn(m_socketPath.string() + " is too long for a socket");
         Descriptor listener = newSocket();
         ::unlink(m_socketPath.c_str());
         if (::bind(listener.get(), reinterpret_cast<sockaddr*>(&at), sizeof at) != 0 ||

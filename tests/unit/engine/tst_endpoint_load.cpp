@@ -203,7 +203,6 @@ std::string keepAsking(const std::filesystem::path& socket, const std::atomic<bo
             while (peer.in.size() < wanted.size())
                 if (!Peers::readInto(peer)) return "a client's connection ended";
             if (peer.in != wanted) return "a client was told " + peer.in.substr(0, 200);
-            std::this_thread::sleep_for(1ms);
         }
     }
     return {};

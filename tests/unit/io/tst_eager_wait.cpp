@@ -37,7 +37,8 @@ private slots:
         auto nothing = [] { return std::optional<int>(); };
         wait(nothing, [] { return 0; });
         auto late = [] {
-            std::this_thread::sleep_for(1ms);
+            auto then = std::chrono::steady_clock::now() + 1ms;
+            while (std::chrono::steady_clock::now() < then) std::this_thread::yield();
             return 7;
         };
         QCOMPARE(wait(nothing, late), 7);
