@@ -136,12 +136,16 @@ await() {
     rm "$log"
 }
 
+# Whether a process of the group still runs. Where process 1 reaps no orphans, as in a container without an
+# init, what has ended stays in its group for good, and kill -0 finds it.
+group_runs() { pgrep --pgroup "$1" --runstates R,S,D,T,t >/dev/null; }
+
 # Ends what is under way, at Ctrl-C or after a failure, and waits until all of it has tidied up.
 end_groups() {
     local pid until=$((SECONDS + 30))
     for pid in ${group-} "${background_pid[@]}"; do
         kill -TERM -- "-$pid" 2>/dev/null || continue
-        while kill -0 -- "-$pid" 2>/dev/null; do
+        while group_runs "$pid"; do
             [ "$SECONDS" -lt "$until" ] || kill -KILL -- "-$pid" 2>/dev/null || true
             sleep 0.1
         done
