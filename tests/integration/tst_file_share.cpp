@@ -1,6 +1,8 @@
 // The file relay as containers see it: what they do reaches the host, what the host does reaches
 // them.
 
+#include <atomic>
+
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/sysmacros.h>
@@ -43,6 +45,7 @@ private slots:
     void openFilesSeeAppends();
     void hardLinkedFilesSeeWritesThroughOtherNames();
     void bothSidesAtOnceStayEqual();
+    void aFolderMadeAnewIsAlive();
     void attributesAreTrueWhenACallReturns();
     void namesThatWereNotAskedForAreTrue();
 
@@ -386,6 +389,29 @@ void TestFileShare::bothSidesAtOnceStayEqual()
 }
 
 // Several at once in the same folders, so that answers which were sent ahead cross each other.
+// The event of the old one may come to the guest when the name leads to the new one already.
+void TestFileShare::aFolderMadeAnewIsAlive()
+{
+    ::mkdir(host("d").c_str(), 0755);
+    std::atomic<bool> over = false;
+    std::thread looker([&] {
+        for (Descriptor one, other; !over; std::swap(one, other))
+            one.reset(::open(guest("d").c_str(), O_RDONLY | O_CLOEXEC));
+    });
+    bool isAlive = true;
+    for (int i = 0; i < 50 && isAlive; ++i) {
+        std::filesystem::remove_all(host("d"));
+        ::mkdir(host("d").c_str(), 0755);
+        isAlive = QTest::qWaitFor([&] { return writeText(guest("d/f"), "x"); }, 1000);
+        writeText(host("end"), std::to_string(i));
+        QTRY_COMPARE(textIn(guest("end")), std::to_string(i));
+        isAlive = isAlive && QTest::qWaitFor([&] { return writeText(guest("d/f"), "x"); }, 1000);
+    }
+    over = true;
+    looker.join();
+    QVERIFY(isAlive);
+}
+
 void TestFileShare::attributesAreTrueWhenACallReturns()
 {
     for (const char* folder : {"a", "b"}) ::mkdir(host(folder).c_str(), 0755);

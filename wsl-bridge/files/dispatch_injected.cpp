@@ -56,12 +56,12 @@ bool Dispatcher::answerInjected(Call& call, const InjectionOrder& order)
         case Opcode::Unlink:
         case Opcode::Rmdir:
             if (order.what != Injection::Delete || !isTarget) return false;
-            call.reply();
+            finishInjected(call, order.nameAsked);
             return true;
         case Opcode::Rename:
         case Opcode::Rename2:
             if (order.what != Injection::Rename || !isTarget) return false;
-            call.reply();
+            finishInjected(call, order.nameAsked && order.newNameAsked);
             return true;
         case Opcode::Setattr: {
             if (order.what != Injection::Modify && order.what != Injection::Attrib) return false;
@@ -78,6 +78,17 @@ bool Dispatcher::answerInjected(Call& call, const InjectionOrder& order)
         default:
             return false;
     }
+}
+
+// If somebody else has asked for the name since it was expired, the kernel need not have asked us,
+// and takes what lives there now for what is gone: a new folder would be a dead one from then on.
+// It asks after this error (Linux, fs/namei.c, retry_estale).
+void Dispatcher::finishInjected(const Call& call, bool wasAsked)
+{
+    if (wasAsked)
+        call.reply();
+    else
+        call.error(Errno::Stale);
 }
 
 void Dispatcher::replyGone(const Call& call, std::uint32_t mode)
@@ -105,6 +116,7 @@ bool Dispatcher::lookupInjected(Call& call, const InjectionOrder& order)
         call.body = fuse::Body(std::as_bytes(std::span(name.data(), name.size() + 1)));
         return false;
     }
+    m_outbox.injectorAsked(call.header.pid, isTarget);
     // A file that a rename replaced must be seen there, so that its watchers hear of its end.
     std::uint64_t wanted = isTarget ? order.replaced : order.node;
     bool expectsNothing = order.what == Injection::Create || (isTarget && order.replaced == 0);

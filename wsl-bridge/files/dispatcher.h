@@ -121,6 +121,7 @@ private:
     bool answerInjected(Call& call, const InjectionOrder& order);
     bool lookupInjected(Call& call, const InjectionOrder& order);
     bool makeInjected(Call& call, const InjectionOrder& order);
+    void finishInjected(const Call& call, bool wasAsked);
     void replyGone(const Call& call, std::uint32_t mode);
 
     // The caller of these holds Share::mutex.

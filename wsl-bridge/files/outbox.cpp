@@ -156,6 +156,13 @@ std::optional<InjectionOrder> Outbox::current(std::uint32_t pid) const
     return m_current;
 }
 
+void Outbox::injectorAsked(std::uint32_t pid, bool newName)
+{
+    std::lock_guard lock(m_mutex);
+    if (!m_current || pid != m_injector) return;
+    (newName ? m_current->newNameAsked : m_current->nameAsked) = true;
+}
+
 std::uint64_t Outbox::sent() const
 {
     std::lock_guard lock(m_mutex);

@@ -41,6 +41,8 @@ struct InjectionOrder {
     std::uint64_t replaced = 0;  // The one that a rename replaced; 0: none that the guest knows.
     std::uint32_t mode = 0;
     std::string path, newPath;  // As the injector needs them.
+    // The kernel has asked us what they lead to, since they were expired for this.
+    bool nameAsked = false, newNameAsked = false;
 };
 
 class Outbox {
@@ -67,6 +69,7 @@ public:
     void injectionDone(std::uint64_t sequence);
     // The injection under way, if this is the injector's request.
     std::optional<InjectionOrder> current(std::uint32_t pid) const;
+    void injectorAsked(std::uint32_t pid, bool newName);
 
     std::uint64_t sent() const;
 
