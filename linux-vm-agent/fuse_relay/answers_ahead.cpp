@@ -13,6 +13,8 @@ namespace {
 
 constexpr std::size_t kMaxNodes = 65536;    // Some 20 MB.
 constexpr std::size_t kMaxForgets = 16384;  // In one message.
+constexpr std::size_t kMaxContentBytes = 8 << 20;
+constexpr std::size_t kMaxContents = 16384;
 
 template <class T>
 void append(std::vector<std::byte>& message, const T& value)
@@ -83,6 +85,9 @@ void AnswersAhead::tell(fuse::Body body)
         case Opcode::Readdirplus:
             if (body.good()) m_nodes[ahead.node].listingEnd = ahead.offset;
             break;
+        case Opcode::Read:
+            if (body.good()) keepContents(ahead.node, body.rest());
+            break;
         default:
             drop(ahead.node);
     }
@@ -96,7 +101,28 @@ void AnswersAhead::drop(std::uint64_t node)
         m_entries.erase(name);
         m_forgets.push_back({node, 1});
     }
+    dropContents(found->second);
     m_nodes.erase(found);
+}
+
+void AnswersAhead::keepContents(std::uint64_t node, fuse::Bytes contents)
+{
+    About& about = m_nodes[node];
+    dropContents(about);
+    about.contents.assign(contents.begin(), contents.end());
+    m_contentBytes += contents.size();
+    m_withContents.push_back(node);
+    while (m_contentBytes > kMaxContentBytes || m_withContents.size() > kMaxContents) {
+        auto oldest = m_nodes.find(m_withContents.front());
+        m_withContents.pop_front();
+        if (oldest != m_nodes.end()) dropContents(oldest->second);
+    }
+}
+
+void AnswersAhead::dropContents(About& about)
+{
+    m_contentBytes -= about.contents.size();
+    about.contents = {};
 }
 
 void AnswersAhead::dropEntry(const Name& name)
@@ -114,6 +140,8 @@ void AnswersAhead::clear()
     for (const auto& [name, entry] : m_entries) m_forgets.push_back({entry.nodeid, 1});
     m_entries.clear();
     m_nodes.clear();
+    m_withContents.clear();
+    m_contentBytes = 0;
 }
 
 AnswersAhead::Message AnswersAhead::takeForgets()
@@ -149,6 +177,8 @@ std::optional<AnswersAhead::Message> AnswersAhead::answerTo(const fuse::Request&
             return entryOf(request);
         case Opcode::Readdirplus:
             return listingEndOf(request);
+        case Opcode::Read:
+            return contentsOf(request);
         case Opcode::Forget:
             forgotten(header.nodeid);
             return std::nullopt;
@@ -168,6 +198,7 @@ void AnswersAhead::forgotten(std::uint64_t node)
 {
     auto found = m_nodes.find(node);
     if (found == m_nodes.end()) return;
+    dropContents(found->second);
     if (found->second.entries.empty()) {
         m_nodes.erase(found);
     } else {
@@ -204,6 +235,28 @@ std::optional<AnswersAhead::Message> AnswersAhead::listingEndOf(const fuse::Requ
     found->second.listingEnd.reset();
     Message message;
     append(message, OutHeader{sizeof(OutHeader), 0, request.header.unique});
+    return message;
+}
+
+// Once, as the kernel keeps what it has read; but where it asks for a part, it may ask for the
+// rest.
+std::optional<AnswersAhead::Message> AnswersAhead::contentsOf(const fuse::Request& request)
+{
+    fuse::Body body(request.body);
+    auto in = body.take<fuse::ReadIn>();
+    auto found = m_nodes.find(request.header.nodeid);
+    if (found == m_nodes.end() || !body.good() || found->second.contents.empty())
+        return std::nullopt;
+    fuse::Bytes contents = found->second.contents;
+    contents = contents.subspan(std::min<std::uint64_t>(in.offset, contents.size()));
+    bool isLast = contents.size() <= in.size;
+    contents = contents.first(std::min<std::size_t>(in.size, contents.size()));
+    Message message;
+    auto length = static_cast<std::uint32_t>(sizeof(OutHeader) + contents.size());
+    message.reserve(length);
+    append(message, OutHeader{length, 0, request.header.unique});
+    message.insert(message.end(), contents.begin(), contents.end());
+    if (isLast) dropContents(found->second);
     return message;
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -39,19 +40,25 @@ private:
         std::optional<fuse::AttrOut> attributes;
         std::optional<std::uint64_t> listingEnd;
         std::vector<Name> entries;  // That lead to it.
+        Message contents;           // Empty: not known.
     };
     void tell(fuse::Body body);
     void drop(std::uint64_t node);
     void dropEntry(const Name& name);
+    void keepContents(std::uint64_t node, fuse::Bytes contents);
+    void dropContents(About& about);
     void forgotten(std::uint64_t node);
     std::optional<Message> attributesOf(const fuse::InHeader& header);
     std::optional<Message> entryOf(const fuse::Request& request);
     std::optional<Message> listingEndOf(const fuse::Request& request);
+    std::optional<Message> contentsOf(const fuse::Request& request);
 
     std::mutex m_mutex;
     std::unordered_map<std::uint64_t, About> m_nodes;
     std::map<Name, fuse::EntryOut> m_entries;
     std::vector<fuse::ForgetOne> m_forgets;
+    std::deque<std::uint64_t> m_withContents;  // The oldest first; some have been asked for since.
+    std::size_t m_contentBytes = 0;
 };
 
 }  // namespace slipway

@@ -334,7 +334,8 @@ struct InjectionDoneBody {
 // are invalidated, an entry also when its name is, and everything when the stream ends.
 struct AheadBody {
     std::uint64_t node;       // As the question names it.
-    Opcode question;          // Getattr; Lookup, once; Readdirplus, once; Opcode{}: take all back.
+    Opcode question;          // Getattr; Lookup, once; Readdirplus, once; Read, of a whole file;
+                              // Opcode{}: take all back.
     std::uint32_t nameBytes;  // Of a Lookup.
     std::uint64_t offset;     // Of a Readdirplus: the end of the listing, so its data is empty.
 };

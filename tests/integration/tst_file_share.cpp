@@ -48,6 +48,8 @@ private slots:
     void aFolderMadeAnewIsAlive();
     void attributesAreTrueWhenACallReturns();
     void namesThatWereNotAskedForAreTrue();
+    void contentsThatWereNotReadAreTrue();
+    void contentsAreTrueAmidSweeps();
 
     void othersCannotReadPrivateFiles();
     void newFilesBelongToTheirMaker();
@@ -504,6 +506,100 @@ void TestFileShare::namesThatWereNotAskedForAreTrue()
     QCOMPARE(std::filesystem::remove_all(guest("e")), std::uintmax_t{18});
     QVERIFY(!statOf(guest("e/f12")));
     QCOMPARE(namesIn(host("d")), std::set<std::string>());
+}
+
+// Two files read bring the others with them; what changes before those are read must show.
+void TestFileShare::contentsThatWereNotReadAreTrue()
+{
+    auto name = [](int i) { return "d/f" + std::to_string(i); };
+    auto text = [](int i) { return "contents of " + std::to_string(i); };
+    // Made where the guest hears nothing of it.
+    std::string secret = m_world->base + "/host/secret/";
+    ::mkdir((secret + "d").c_str(), 0755);
+    for (int i = 0; i < 40; ++i) writeText(secret + name(i), text(i));
+    QTRY_VERIFY(std::time(nullptr) > statOf(secret + name(39))->st_ctim.tv_sec);
+    ::rename((secret + "d").c_str(), host("d").c_str());
+
+    QTRY_COMPARE(namesIn(guest("d")).size(), std::size_t{40});
+    QCOMPARE(textIn(guest(name(0))), text(0));
+    QCOMPARE(textIn(guest(name(1))), text(1));
+    // The server read them without a trace, and need not read them again.
+    auto accessed = [&](int i) { return statOf(host(name(i)))->st_atim.tv_nsec; };
+    for (int i = 20; i < 40; ++i) {
+        auto before = accessed(i);
+        QCOMPARE(textIn(guest(name(i))), text(i));
+        QCOMPARE(accessed(i), before);
+    }
+
+    writeText(host(name(2)), "CONTENTS of 2");
+    writeText(host(name(3)), " and more", std::ios::app);
+    writeText(host("d/other"), "other");
+    ::rename(host("d/other").c_str(), host(name(4)).c_str());
+    ::truncate(host(name(5)).c_str(), 8);
+    ::unlink(host(name(6)).c_str());
+    QTRY_COMPARE(textIn(guest(name(2))), std::string("CONTENTS of 2"));
+    QTRY_COMPARE(textIn(guest(name(3))), text(3) + " and more");
+    QTRY_COMPARE(textIn(guest(name(4))), std::string("other"));
+    QTRY_COMPARE(textIn(guest(name(5))), std::string("contents"));
+    QTRY_VERIFY(!textIn(guest(name(6))));
+
+    // What the guest does holds at once.
+    Descriptor file(::open(guest(name(7)).c_str(), O_WRONLY | O_CLOEXEC));
+    QCOMPARE(::pwrite(file.get(), "C", 1, 0), 1);
+    QCOMPARE(textIn(guest(name(7))), std::string("Contents of 7"));
+    QCOMPARE(::truncate(guest(name(8)).c_str(), 8), 0);
+    QCOMPARE(textIn(guest(name(8))), std::string("contents"));
+    QCOMPARE(::rename(guest(name(9)).c_str(), guest(name(10)).c_str()), 0);
+    QCOMPARE(textIn(guest(name(10))), text(9));
+    QVERIFY(writeText(guest(name(11)), "new"));
+    QCOMPARE(textIn(guest(name(11))), std::string("new"));
+    Descriptor unlinked(::open(guest(name(12)).c_str(), O_RDONLY | O_CLOEXEC));
+    QCOMPARE(::unlink(guest(name(12)).c_str()), 0);
+    char byte = 0;
+    QCOMPARE(::pread(unlinked.get(), &byte, 1, 9), 1);
+    QCOMPARE(byte, 'o');
+}
+
+// Contents are told of again and again, while their files are written here and there.
+void TestFileShare::contentsAreTrueAmidSweeps()
+{
+    ::mkdir(host("d").c_str(), 0755);
+    auto name = [](const std::string& mine, int i) { return "d/" + mine + std::to_string(i); };
+    auto text = [](int i) {
+        return std::string(static_cast<std::size_t>(100 + i % 3), static_cast<char>('a' + i % 26));
+    };
+    constexpr int kEach = 8;
+    for (const char* mine : {"guest", "host"})
+        for (int i = 0; i < kEach; ++i) writeText(host(name(mine, i)), "first");
+    QTRY_COMPARE(namesIn(guest("d")).size(), std::size_t{2 * kEach});
+    auto readAnew = [&](const std::string& path) {
+        Descriptor file(::open(guest(path).c_str(), O_RDONLY | O_CLOEXEC));
+        ::posix_fadvise(file.get(), 0, 0, POSIX_FADV_DONTNEED);
+        return textIn(guest(path));
+    };
+    auto end = std::chrono::steady_clock::now() + std::chrono::seconds(1);
+    auto whileTime = [&](const std::function<void(int)>& once) {
+        return std::thread([=] {
+            for (int i = 0; std::chrono::steady_clock::now() < end; ++i) once(i);
+        });
+    };
+    std::atomic<int> wrong = 0;
+    std::vector<std::thread> threads;
+    for (int n = 0; n < 2; ++n) {
+        threads.push_back(whileTime([&](int i) {
+            for (const char* mine : {"guest", "host"}) readAnew(name(mine, i % kEach));
+        }));
+    }
+    threads.push_back(whileTime([&](int i) {
+        writeText(guest(name("guest", i % kEach)), text(i));
+        wrong += readAnew(name("guest", i % kEach)) != text(i);
+    }));
+    threads.push_back(whileTime([&](int i) { writeText(host(name("host", i % kEach)), text(i)); }));
+    for (auto& thread : threads) thread.join();
+    QCOMPARE(wrong, 0);
+    for (const char* mine : {"guest", "host"})
+        for (int i = 0; i < kEach; ++i)
+            QTRY_COMPARE(textIn(guest(name(mine, i))), textIn(host(name(mine, i))));
 }
 
 void TestFileShare::othersCannotReadPrivateFiles()

@@ -199,6 +199,7 @@ void Coherence::beginChange(Node& node)
         if (auto facts = m_share.nodes.factsOf(node)) told(node, *facts);
     }
     ++node.ownChanges;
+    ++node.ownChangesBegun;
 }
 
 void Coherence::beginNames(Node& directory)

@@ -102,6 +102,7 @@ Dispatcher::Outcome Dispatcher::read(Call& call)
     if (call.scratch.size() < in.size) call.scratch.resize(in.size);
     TRY(auto count, m_share.tree.read(*data, in.offset, std::span(call.scratch).first(in.size)));
     nodeRead(call);
+    if (in.offset == 0) fileRead(call);
     call.reply(std::span(call.scratch).first(count));
     return {};
 }
@@ -258,6 +259,7 @@ Dispatcher::Outcome Dispatcher::readdir(Call& call, bool plus)
     }));
     nodeRead(call);
     if (plus && whole && end != in.offset) listingEnds(call, end);
+    if (plus && in.offset == 0) folderListed(call);
     call.reply(listing.bytes());
     return {};
 }

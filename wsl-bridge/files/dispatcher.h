@@ -116,6 +116,10 @@ private:
     void listingEnds(Call& call, std::uint64_t offset);
     void nameAsked(Call& call, const At& where);
     bool entryAhead(Call& call, const At& where);
+    void fileRead(Call& call);
+    void folderListed(Call& call);
+    void contentsAhead(Call& call, std::uint64_t folder);
+    std::size_t contentsAhead(Call& call, const At& where, std::uint32_t changesBegun);
 
     // dispatch_injected.cpp
     bool answerInjected(Call& call, const InjectionOrder& order);
@@ -136,6 +140,7 @@ private:
     Coherence& m_coherence;
     Outbox& m_outbox;
     std::atomic<std::uint64_t> m_served{0};
+    std::atomic<int> m_listingsWithContents{0};  // How many more.
 };
 
 fuse::Attr attrOf(const FileFacts& facts);

@@ -105,6 +105,9 @@ public:
                                          std::span<std::byte> into) const = 0;
     virtual FuseResult<std::size_t> write(const Handle& data, std::uint64_t offset,
                                           std::span<const std::byte> from) const = 0;
+    // The first `size` bytes of a regular file, without a trace: its time of access stays what it
+    // was. Refused where that can't be.
+    virtual FuseResult<std::vector<std::byte>> peek(const Handle& file, std::size_t size) const = 0;
     virtual FuseResult<> sync(const Handle& data, bool dataOnly) const = 0;
     virtual FuseResult<> syncDirectory(const Handle& directory) const = 0;
     virtual FuseResult<> allocate(const Handle& data, std::uint32_t mode, std::uint64_t offset,

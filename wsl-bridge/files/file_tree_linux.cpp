@@ -145,6 +145,17 @@ public:
         return have;
     }
 
+    FuseResult<std::vector<std::byte>> peek(const Handle& file, std::size_t size) const override
+    {
+        Descriptor fd(
+            ::open(magicPath(file).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOATIME));
+        if (!fd) return failed();
+        std::vector<std::byte> bytes(size);
+        TRY(auto count, read(LinuxHandle(std::move(fd)), 0, bytes));
+        bytes.resize(count);
+        return bytes;
+    }
+
     FuseResult<std::size_t> write(const Handle& data, std::uint64_t offset,
                                   std::span<const std::byte> from) const override
     {

@@ -62,9 +62,12 @@ struct Node {
     bool toldEarly = false;  // An answer revealed a change whose event is still to come.
     std::uint64_t seenSize = 0;
     FileTime seenModified, seenChanged;
-    int ownChanges = 0;            // Of ours, under way.
-    bool toldAhead = false;        // The agent may have something about it to answer with.
-    std::uint32_t namesAsked = 0;  // In this folder, by LOOKUP.
+    int ownChanges = 0;                 // Of ours, under way.
+    std::uint32_t ownChangesBegun = 0;  // Ever.
+    bool toldAhead = false;             // The agent may have something about it to answer with.
+    bool contentsToldAhead = false;     // And not been asked for here since.
+    std::uint32_t namesAsked = 0;       // In this folder, by LOOKUP.
+    std::uint32_t filesRead = 0;        // In this folder, from their beginning.
 
     bool isDirectory() const;
     bool isRegular() const;

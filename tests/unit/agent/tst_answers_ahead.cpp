@@ -116,6 +116,31 @@ std::optional<std::uint64_t> asked(AnswersAhead& answers, std::uint64_t node, st
     return attributes.attr.size;
 }
 
+std::vector<std::byte> contentsAhead(std::uint64_t node, std::string_view contents)
+{
+    auto message = messageOf(notice(Notify::Ahead), AheadBody{node, Opcode::Read, 0, 0});
+    auto bytes = std::as_bytes(std::span(contents));
+    message.insert(message.end(), bytes.begin(), bytes.end());
+    return message;
+}
+
+// The bytes that a READ is answered; none: it goes to the server.
+std::optional<std::string> contentsAsked(AnswersAhead& answers, std::uint64_t node,
+                                         std::uint64_t offset, std::uint32_t size)
+{
+    InHeader header = headerOf(Opcode::Read, node);
+    ReadIn in{};
+    in.offset = offset;
+    in.size = size;
+    auto answer = answers.answerTo({header, std::as_bytes(std::span(&in, 1))});
+    if (!answer) return std::nullopt;
+    Body body(*answer);
+    auto out = body.take<OutHeader>();
+    if (out.len != answer->size() || out.unique != 7 || out.error != 0) return "malformed";
+    auto rest = body.rest();
+    return std::string(reinterpret_cast<const char*>(rest.data()), rest.size());
+}
+
 }  // namespace
 
 class TestAnswersAhead : public QObject {
@@ -264,6 +289,48 @@ private slots:
         answers.follow(ends);
         answers.follow(ahead(2, 5));  // A name was made in it.
         QVERIFY(!endsAt(99));
+    }
+
+    void answersContentsOnce()
+    {
+        AnswersAhead answers;
+        answers.follow(ahead(5, 9));
+        answers.follow(contentsAhead(5, "some text"));
+        QVERIFY(!contentsAsked(answers, 6, 0, 4096));
+        QCOMPARE(contentsAsked(answers, 5, 0, 4), std::string("some"));
+        QCOMPARE(contentsAsked(answers, 5, 4, 4096), std::string(" text"));
+        QVERIFY(!contentsAsked(answers, 5, 0, 4096));
+        QCOMPARE(asked(answers, 5), 9u);
+        answers.follow(contentsAhead(5, "some text"));
+        QCOMPARE(contentsAsked(answers, 5, 100, 4096), std::string());
+    }
+
+    void forgetsContentsWithTheAttributes()
+    {
+        AnswersAhead answers;
+        answers.follow(contentsAhead(5, "old"));
+        answers.follow(ahead(5, 3));  // It was written.
+        QVERIFY(!contentsAsked(answers, 5, 0, 4096));
+        answers.follow(contentsAhead(5, "old"));
+        answers.follow(messageOf(notice(Notify::InvalInode), NotifyInvalInode{5, 0, 0}));
+        QVERIFY(!contentsAsked(answers, 5, 0, 4096));
+        answers.follow(contentsAhead(5, "old"));
+        InHeader forget = headerOf(Opcode::Forget, 5);
+        auto once = messageOf(ForgetIn{1});
+        answers.answerTo({forget, once});
+        QVERIFY(!contentsAsked(answers, 5, 0, 4096));
+        answers.follow(contentsAhead(5, "old"));
+        answers.clear();
+        QVERIFY(!contentsAsked(answers, 5, 0, 4096));
+    }
+
+    void keepsNoMoreContentsThanIsSensible()
+    {
+        AnswersAhead answers;
+        const std::string much(32 * 1024, 'x');
+        for (std::uint64_t node = 1; node <= 300; ++node) answers.follow(contentsAhead(node, much));
+        QVERIFY(!contentsAsked(answers, 1, 0, 4096));  // Some 9 MB are too much.
+        QVERIFY(contentsAsked(answers, 300, 0, 4096));
     }
 
     void knowsWhatIsAlwaysAnsweredAlike()
