@@ -60,6 +60,7 @@ private slots:
     void onlyGrantedPathsShow();
     void linksOutOfTheGrantLeadNowhere();
     void singleFilesCanBeGranted();
+    void aGrantMadeAnewIsSeenAtOnce();
     void aWiderGrantKeepsWhatIsMounted();
     void uselessGrantsAreRefused();
 
@@ -717,6 +718,24 @@ void TestFileShare::singleFilesCanBeGranted()
     QCOMPARE(textIn(file), "changed");
     QVERIFY(writeText(file, "by the host"));
     QTRY_COMPARE(textIn(m_world->mountPoint + file), "by the host");
+}
+
+// What is mounted from it then must not be what has just been removed.
+void TestFileShare::aGrantMadeAnewIsSeenAtOnce()
+{
+    auto folder = m_world->base + "/host/anew";
+    auto file = m_world->base + "/host/anew.conf";
+    for (const char* text : {"old", "new"}) {
+        std::filesystem::remove_all(folder);
+        std::filesystem::create_directory(folder);
+        QVERIFY(writeText(folder + "/f", text));
+        QVERIFY(writeText(file + ".saved", text));
+        std::filesystem::rename(file + ".saved", file);
+        m_world->grant(folder);
+        m_world->grant(file);
+        QCOMPARE(textIn(m_world->mountPoint + folder + "/f"), text);
+        QCOMPARE(textIn(m_world->mountPoint + file), text);
+    }
 }
 
 void TestFileShare::aWiderGrantKeepsWhatIsMounted()

@@ -124,6 +124,9 @@ Dispatcher::Outcome Dispatcher::lookupVirtual(Call& call, std::string_view name)
         Node& node = m_share.nodes.adopt(*parent, name, facts);
         if (!node.anchor) node.anchor = std::move(anchor);
         entry = fillEntry(node, facts, *parent);
+        // Nobody hears of it if another takes its place, and the next to mount it must get that
+        // one.
+        entry.entryValid = 0;
     }
     call.replyValue(entry);
     return {};
