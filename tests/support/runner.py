@@ -110,7 +110,8 @@ def prepare_engine():
                     [ROOT / "packaging/rootfs/cli", "--old"],
                     [ROOT / "packaging/rootfs/cli", "--registry"],
                     [ROOT / "packaging/rootfs/cli", "--exporter"],
-                    [ROOT / "tests/system/clients/prepare"]):
+                    [ROOT / "tests/system/node_packages", "clients"],
+                    [ROOT / "tests/system/node_packages", "watchers"]):
         if subprocess.run(command, stdin=subprocess.DEVNULL).returncode != 0:
             say(f"{command[0].relative_to(ROOT)} failed: tests that need it will fail, or skip and say why")
 
@@ -132,6 +133,7 @@ def environment_of_tests(scratch):
         "SLIPWAY_OLD_CLI": str(ROOT / "build/cli-old/bin"),
         "SLIPWAY_REGISTRY": str(ROOT / "build/registry/bin"),
         "SLIPWAY_NODE_CLIENTS": str(ROOT / "build/node-clients"),
+        "SLIPWAY_NODE_WATCHERS": str(ROOT / "build/node-watchers"),
         "SLIPWAY_EXPORTER": str(ROOT / "build/exporter/bin"),
         "SLIPWAY_ROOTFS": str(root if root.exists() and os.geteuid() == 0 else f"{root}.tar.zst"),
         "PATH": f"{cli}:{os.environ['PATH']}",
