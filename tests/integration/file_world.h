@@ -199,6 +199,8 @@ public:
         if (m_watchdog.joinable()) m_watchdog.join();
         end(m_relay);
         end(m_server);
+        std::error_code ignored;  // QTemporaryDir leaves a name that is not UTF-8.
+        std::filesystem::remove_all(base, ignored);
     }
 
     void startServer()
