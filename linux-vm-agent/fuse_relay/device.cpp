@@ -30,11 +30,13 @@ void writeToDevice(int device, fuse::Bytes message)
     do {
         count = ::write(device, message.data(), message.size());
     } while (count < 0 && errno == EINTR);
+    if (count < 0) logRefused(fuse::Body(message).take<fuse::OutHeader>(), errno);
+}
+
+void logRefused(const fuse::OutHeader& header, int error)
+{
     // ENOENT: who asked has gone, or what was invalidated is not cached.
-    if (count >= 0 || errno == ENOENT || errno == ENOTDIR || errno == ENODEV) return;
-    int error = errno;
-    fuse::Body body(message);
-    auto header = body.take<fuse::OutHeader>();
+    if (error == ENOENT || error == ENOTDIR || error == ENODEV) return;
     log::warn("files: the kernel refuses answer {} ({} bytes, {}): {}", header.unique, header.len,
               header.error, std::strerror(error));
 }

@@ -24,6 +24,9 @@ private:
     std::byte* m_data;
 };
 
+// What the kernel refuses is logged, unless it is no longer interested.
+void logRefused(const fuse::OutHeader& header, int error);
+
 // A whole answer or notice. What the kernel refuses is logged, unless it is no longer interested.
 void writeToDevice(int device, fuse::Bytes message);
 

@@ -25,6 +25,7 @@ using fuse::InHeader;
 using fuse::OutHeader;
 
 constexpr std::chrono::seconds kInjectorPause{1};
+constexpr std::size_t kLargeAnswer = 64 * 1024;
 
 template <class T>
 T headOf(std::span<const std::byte> message)
@@ -64,7 +65,7 @@ Result<std::unique_ptr<FuseRelay>> FuseRelay::start(FuseRelayOptions options)
             "files: this kernel (before Linux 6.9) can't repeat what an earlier agent left "
             "unanswered");
     }
-    setReadAhead(options.mountPoint, fuse::kMaxDataBytes * 4);
+    setReadAhead(options.mountPoint, fuse::kMaxReadBytes * 4);
     return std::unique_ptr<FuseRelay>(new FuseRelay(std::move(options), std::move(wake)));
 }
 
@@ -72,6 +73,7 @@ FuseRelay::FuseRelay(FuseRelayOptions options, Descriptor wake)
     : m_options(std::move(options)),
       m_wake(std::move(wake)),
       m_noticeWriter(m_options.device.get(), m_options.program),
+      m_pipe(KernelPipe::make(fuse::kMaxDataBytes)),
       m_deviceThread([this] { runDevice(); }),
       m_noticeThread([this] { runNotices(); }),
       m_injectorThread([this] { runInjector(); })
@@ -162,8 +164,8 @@ bool FuseRelay::serveStream(const StreamPtr& stream)
         if (!readDevice(request)) return false;
         if (request.empty() || answerHere(request)) continue;
         if (auto forgets = m_ahead.takeForgets(); !forgets.empty()) stream->writeAhead(forgets);
-        keep(request);  // First: if the write fails, the next stream gets it.
-        if (!stream->write(request)) drop(stream);
+        // Kept first: if the write fails, the next stream gets it.
+        if (!stream->write(*keep(std::move(request)))) drop(stream);
     }
 }
 
@@ -182,12 +184,14 @@ bool FuseRelay::answerHere(const Message& request)
     return answer.has_value();
 }
 
-void FuseRelay::keep(const Message& request)
+FuseRelay::KeptRequest FuseRelay::keep(Message request)
 {
     auto header = headOf<InHeader>(request);
-    if (fuse::isOneWay(header.opcode)) return;
+    auto kept = std::make_shared<const Message>(std::move(request));
+    if (fuse::isOneWay(header.opcode)) return kept;
     std::lock_guard lock(m_mutex);
-    m_pending.insert_or_assign(header.unique & ~fuse::kResentBit, request);
+    m_pending.insert_or_assign(header.unique & ~fuse::kResentBit, kept);
+    return kept;
 }
 
 bool FuseRelay::resendPending(const StreamPtr& stream)
@@ -195,7 +199,7 @@ bool FuseRelay::resendPending(const StreamPtr& stream)
     std::vector<Message> again;
     {
         std::lock_guard lock(m_mutex);
-        for (auto& [unique, request] : m_pending) again.push_back(request);
+        for (auto& [unique, request] : m_pending) again.push_back(*request);
         if (!m_injectorReady.empty()) again.push_back(m_injectorReady);
     }
     if (again.size() > 1)
@@ -254,7 +258,11 @@ bool FuseRelay::sleepForDevice()
 void FuseRelay::runStream(const StreamPtr& stream)
 {
     Message message;
-    while (stream->read(message)) {
+    while (stream->readHead(message, m_pipe ? kLargeAnswer : fuse::kMaxMessageBytes)) {
+        if (headOf<OutHeader>(message).len > message.size()) {
+            if (!deliverRest(stream, message)) break;
+            continue;
+        }
         if (m_ahead.follow(message)) continue;
         auto header = headOf<OutHeader>(message);
         if (header.unique != 0) {
@@ -275,11 +283,34 @@ void FuseRelay::deliver(Message& answer)
         std::lock_guard lock(m_mutex);
         auto pending = m_pending.find(header.unique & ~fuse::kResentBit);
         if (pending == m_pending.end()) return;  // Nobody asked.
-        header.unique = headOf<InHeader>(pending->second).unique;
+        header.unique = headOf<InHeader>(*pending->second).unique;
         m_pending.erase(pending);
     }
     std::memcpy(answer.data(), &header, sizeof header);
     writeToDevice(m_options.device.get(), answer);
+}
+
+// The contents of a file, which need not come here on their way.
+bool FuseRelay::deliverRest(const StreamPtr& stream, Message& head)
+{
+    auto header = headOf<OutHeader>(head);
+    {
+        std::lock_guard lock(m_mutex);
+        auto pending = m_pending.find(header.unique & ~fuse::kResentBit);
+        if (pending == m_pending.end()) return stream->readRest(head);  // Nobody asked.
+        header.unique = headOf<InHeader>(*pending->second).unique;
+    }
+    bool whole = m_pipe->take(std::as_bytes(std::span(&header, 1))) && stream->readRest(*m_pipe);
+    if (!whole) {
+        m_pipe->clear();
+        return false;
+    }
+    {
+        std::lock_guard lock(m_mutex);
+        m_pending.erase(header.unique & ~fuse::kResentBit);
+    }
+    if (!m_pipe->giveTo(m_options.device.get())) logRefused(header, errno);
+    return true;
 }
 
 // --- Notices.

@@ -58,6 +58,7 @@ public:
 
 private:
     using Message = std::vector<std::byte>;
+    using KeptRequest = std::shared_ptr<const Message>;
     using StreamPtr = std::shared_ptr<fuse::MessageStream>;
     FuseRelay(FuseRelayOptions options, Descriptor wake);
 
@@ -67,9 +68,10 @@ private:
     void runInjector();
     bool serveStream(const StreamPtr& stream);
     bool answerHere(const Message& request);
-    void keep(const Message& request);
+    KeptRequest keep(Message request);
     bool resendPending(const StreamPtr& stream);
     void deliver(Message& answer);
+    bool deliverRest(const StreamPtr& stream, Message& head);
     void serveInjector(const StreamPtr& injector);
     enum class Device { Read, Empty, Gone };
     bool readDevice(Message& request);
@@ -88,11 +90,12 @@ private:
     std::condition_variable m_changed;
     bool m_stopping = false;
     StreamPtr m_stream;
-    std::map<std::uint64_t, Message>
-        m_pending;  // Read, not answered; by `unique` without kResentBit.
+    // Read, not answered; by `unique` without kResentBit.
+    std::map<std::uint64_t, KeptRequest> m_pending;
     std::deque<Message> m_notices;
     StreamPtr m_injector;
-    Message m_injectorReady;  // What it said of itself; again to each new stream.
+    std::optional<KernelPipe> m_pipe;  // The stream thread's.
+    Message m_injectorReady;           // What it said of itself; again to each new stream.
     AnswersAhead m_ahead;
 
     std::thread m_streamThread;

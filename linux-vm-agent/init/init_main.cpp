@@ -30,6 +30,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "shared/fuse/wire.h"
+
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -154,7 +156,8 @@ int mountShare(const std::string& share)
     ::mount("fusectl", kConnections, "fusectl", 0, nullptr);  // Only root of the host may.
     auto options = "fd=" + std::to_string(fuse) +
                    ",rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions,"
-                   "max_read=1048576";
+                   "max_read=" +
+                   std::to_string(slipway::fuse::kMaxReadBytes);
     if (::mount("slipway", share.c_str(), "fuse", MS_NODEV | MS_NOSUID, options.c_str()) < 0) {
         sayErrno("mount the share on " + share);
         ::close(fuse);

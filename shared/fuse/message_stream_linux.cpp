@@ -12,7 +12,7 @@
 namespace slipway::fuse {
 namespace {
 
-constexpr std::size_t kBufferBytes = 256 * 1024;
+constexpr std::size_t kBufferBytes = 32 * 1024;
 constexpr std::size_t kMaxParts = 4;  // Of a message; the first place is for those ahead of it.
 
 // How many bytes came; 0: the stream has ended. None: there are none yet, where `flags` do not
@@ -34,6 +34,9 @@ MessageStream::MessageStream(Descriptor socket)
 {
     int flags = ::fcntl(m_socket.get(), F_GETFL);
     if (flags >= 0) ::fcntl(m_socket.get(), F_SETFL, flags & ~O_NONBLOCK);
+    // A whole message should find room; the kernel makes it as large as it allows.
+    int room = 2 * kMaxMessageBytes;
+    ::setsockopt(m_socket.get(), SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
 }
 
 // At least one byte. 0: the stream has ended.
@@ -61,18 +64,52 @@ bool MessageStream::fill(std::size_t wanted)
 bool MessageStream::read(std::vector<std::byte>& message)
 {
     std::lock_guard lock(m_readMutex);
+    return readHeadLocked(message, kMaxMessageBytes);
+}
+
+bool MessageStream::readHead(std::vector<std::byte>& message, std::size_t whole)
+{
+    std::lock_guard lock(m_readMutex);
+    return readHeadLocked(message, whole);
+}
+
+bool MessageStream::readHeadLocked(std::vector<std::byte>& message, std::size_t whole)
+{
     std::uint32_t length = 0;
     if (!fill(sizeof length)) return false;
     std::memcpy(&length, m_buffer.data() + m_begin, sizeof length);
     if (length < sizeof(OutHeader) || length > kMaxMessageBytes) return false;
+    message.resize(length <= whole ? length : sizeof(OutHeader));
+    m_rest = length - message.size();
+    return readAll(message);
+}
 
-    message.resize(length);
-    std::size_t have = std::min<std::size_t>(length, m_end - m_begin);
-    std::memcpy(message.data(), m_buffer.data() + m_begin, have);
+bool MessageStream::readRest(std::vector<std::byte>& message)
+{
+    std::lock_guard lock(m_readMutex);
+    std::size_t head = message.size();
+    message.resize(head + m_rest);
+    return readAll(std::span(message).subspan(head));
+}
+
+bool MessageStream::readRest(KernelPipe& rest)
+{
+    std::lock_guard lock(m_readMutex);
+    std::size_t have = std::min(m_rest, m_end - m_begin);
+    if (!rest.take(std::span(m_buffer).subspan(m_begin, have))) return false;
+    m_begin += have;
+    return rest.takeFrom(m_socket.get(), m_rest - have);
+}
+
+// What the buffer does not hold goes straight where it belongs.
+bool MessageStream::readAll(std::span<std::byte> to)
+{
+    std::size_t have = std::min(to.size(), m_end - m_begin);
+    std::memcpy(to.data(), m_buffer.data() + m_begin, have);
     m_begin += have;
     if (m_begin == m_end) m_begin = m_end = 0;
-    while (have < length) {  // What the buffer does not hold goes straight where it belongs.
-        std::size_t count = receive(message.data() + have, length - have);
+    while (have < to.size()) {
+        std::size_t count = receive(to.data() + have, to.size() - have);
         if (count == 0) return false;
         have += count;
     }
@@ -81,19 +118,30 @@ bool MessageStream::read(std::vector<std::byte>& message)
 
 bool MessageStream::write(std::span<const Bytes> parts)
 {
-    CHECK(parts.size() <= kMaxParts);
-    std::array<iovec, 1 + kMaxParts> vectors{};
-    for (std::size_t i = 0; i < parts.size(); ++i) {
-        vectors[1 + i] = {const_cast<std::byte*>(parts[i].data()), parts[i].size()};
-    }
-
     std::lock_guard lock(m_writeMutex);
+    return send(parts);
+}
+
+bool MessageStream::write(Bytes head, KernelPipe& rest)
+{
+    std::lock_guard lock(m_writeMutex);
+    return send(std::span(&head, 1)) && rest.giveTo(m_socket.get());
+}
+
+// Behind what is to go ahead of it.
+bool MessageStream::send(std::span<const Bytes> parts)
+{
+    CHECK(parts.size() <= kMaxParts);
     std::vector<std::byte> ahead;
     {
         std::lock_guard aheadLock(m_aheadMutex);
         ahead.swap(m_ahead);
     }
+    std::array<iovec, 1 + kMaxParts> vectors{};
     vectors[0] = {ahead.data(), ahead.size()};
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+        vectors[1 + i] = {const_cast<std::byte*>(parts[i].data()), parts[i].size()};
+    }
     iovec* next = vectors.data();
     std::size_t left = 1 + parts.size();
     while (left > 0) {

@@ -21,6 +21,8 @@ inline constexpr std::uint64_t kRootId = 1;
 inline constexpr std::uint32_t kPageBytes = 4096;
 inline constexpr std::uint32_t kMaxPages = 256;
 inline constexpr std::uint32_t kMaxDataBytes = kMaxPages * kPageBytes;  // Of one READ or WRITE.
+// Of a READ: with its head it fits into 256 pages of a pipe, which is what anybody may have.
+inline constexpr std::uint32_t kMaxReadBytes = (kMaxPages - 4) * kPageBytes;
 // Data and the longest head before it (SETXATTR's name and value: 255 and 65,536 bytes).
 inline constexpr std::uint32_t kMaxMessageBytes = kMaxDataBytes + 2 * 65536;
 inline constexpr std::size_t kMaxNameBytes = 255;  // NAME_MAX; the kernel's own limit is 1,024.

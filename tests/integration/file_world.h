@@ -4,6 +4,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -71,6 +72,7 @@ private:
 
 inline int serverMain(const std::string& stateDir)
 {
+    std::signal(SIGPIPE, SIG_IGN);
     Control control{Descriptor(3)};
     auto server = startFileServer({stateDir, {}, "/proc/self/exe"});
     if (!server) {
@@ -173,7 +175,8 @@ public:
         QVERIFY(m_device);
         auto options =
             "fd=" + std::to_string(m_device.get()) +
-            ",rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions,max_read=1048576";
+            ",rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions,max_read=" +
+            std::to_string(fuse::kMaxReadBytes);
         QVERIFY(::mount("slipway-test", mountPoint.c_str(), "fuse", MS_NODEV | MS_NOSUID,
                         options.c_str()) == 0);
         ::mount("fusectl", "/sys/fs/fuse/connections", "fusectl", 0, nullptr);

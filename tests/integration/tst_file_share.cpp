@@ -29,6 +29,7 @@ private slots:
 
     void writesReachTheHost();
     void appendsGoToTheEnd();
+    void largeFilesAreReadWhole();
     void renamesAndLinks();
     void unlinkedFilesStayUsable();
     void replacedFilesStayUsable();
@@ -93,6 +94,28 @@ void TestFileShare::writesReachTheHost()
         QVERIFY(writeText(guest("f"), std::string(100, static_cast<char>('0' + i))));
     QCOMPARE(textIn(guest("f")), std::string(100, '4'));
     QCOMPARE(textIn(host("f")), std::string(100, '4'));
+}
+
+void TestFileShare::largeFilesAreReadWhole()
+{
+    std::string text;
+    for (int i = 0; text.size() < 5'000'000; ++i) text += std::to_string(i) + ' ';
+    QVERIFY(writeText(host("f"), text));
+    QVERIFY(textIn(guest("f")) == text);
+
+    // Neither a part that begins within a page, nor one that reaches over the end.
+    Descriptor file(::open(guest("f").c_str(), O_RDONLY | O_DIRECT | O_CLOEXEC));
+    for (std::size_t offset : {0, 512, 4096, 2'000'384, 4'998'656}) {
+        std::string part(1'000'000, '\0');
+        auto at = static_cast<off_t>(offset);
+        ssize_t count = ::pread(file.get(), part.data(), part.size(), at);
+        QVERIFY(count > 0);
+        part.resize(static_cast<std::size_t>(count));
+        QVERIFY2(part == text.substr(offset, 1'000'000), std::to_string(offset).c_str());
+    }
+    ::truncate(host("f").c_str(), 1'000'001);
+    QTRY_COMPARE(statOf(guest("f"))->st_size, 1'000'001);
+    QVERIFY(textIn(guest("f")) == text.substr(0, 1'000'001));
 }
 
 void TestFileShare::appendsGoToTheEnd()

@@ -99,12 +99,25 @@ Dispatcher::Outcome Dispatcher::read(Call& call)
     auto in = call.body.take<fuse::ReadIn>();
     if (!call.body.good() || in.size > fuse::kMaxDataBytes) return refuse(Errno::Invalid);
     TRY(auto data, dataOf(call.header.nodeid, false));
-    if (call.scratch.size() < in.size) call.scratch.resize(in.size);
-    TRY(auto count, m_share.tree.read(*data, in.offset, std::span(call.scratch).first(in.size)));
+    if (readByPipe(call, *data, in)) return {};
+    auto& bytes = call.room.bytes;
+    if (bytes.size() < in.size) bytes.resize(in.size);
+    TRY(auto count, m_share.tree.read(*data, in.offset, std::span(bytes).first(in.size)));
     nodeRead(call);
     if (in.offset == 0) fileRead(call);
-    call.reply(std::span(call.scratch).first(count));
+    call.reply(std::span(bytes).first(count));
     return {};
+}
+
+// What is large, and lies in whole pages.
+bool Dispatcher::readByPipe(Call& call, const Handle& data, const fuse::ReadIn& in)
+{
+    constexpr std::uint32_t kLarge = 64 * 1024;
+    if (!call.room.pipe || in.size < kLarge || in.offset % fuse::kPageBytes != 0) return false;
+    if (!m_share.tree.read(data, in.offset, in.size, *call.room.pipe)) return false;
+    nodeRead(call);
+    call.replyFromPipe();
+    return true;
 }
 
 Dispatcher::Outcome Dispatcher::write(Call& call)
@@ -242,7 +255,7 @@ Dispatcher::Outcome Dispatcher::readdir(Call& call, bool plus)
         TRY(directory, m_share.nodes.handleOf(*node));
         m_coherence.watch(*node);
     }
-    Listing listing(call.scratch, std::min(in.size, fuse::kMaxDataBytes), plus);
+    Listing listing(call.room.bytes, std::min(in.size, fuse::kMaxDataBytes), plus);
     std::uint64_t end = in.offset;
     bool whole = true;
     TRY_VOID(m_share.tree.list(*directory, in.offset, [&](const DirectoryEntry& entry) {
@@ -271,7 +284,7 @@ Dispatcher::Outcome Dispatcher::readdirVirtual(Call& call, const fuse::ReadIn& i
     if (!path) return refuse(Errno::Stale);
     std::vector<std::string> names = m_share.grants.childrenOf(*path);
     names.insert(names.begin(), {".", ".."});
-    Listing listing(call.scratch, std::min(in.size, fuse::kMaxDataBytes), plus);
+    Listing listing(call.room.bytes, std::min(in.size, fuse::kMaxDataBytes), plus);
     for (std::uint64_t i = in.offset; i < names.size() && listing.fits(names[i]); ++i) {
         DirectoryEntry entry;
         entry.name = names[i];

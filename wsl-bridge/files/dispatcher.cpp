@@ -56,6 +56,14 @@ void Dispatcher::Call::reply(fuse::Bytes data) const
     stream.write(parts);
 }
 
+void Dispatcher::Call::replyFromPipe() const
+{
+    fuse::OutHeader out{static_cast<std::uint32_t>(sizeof out + room.pipe->size()), 0,
+                        header.unique};
+    stream.write(std::as_bytes(std::span(&out, 1)), *room.pipe);
+    room.pipe->clear();  // Where the stream has ended.
+}
+
 void Dispatcher::Call::error(Errno error) const
 {
     fuse::OutHeader out{sizeof out, -static_cast<std::int32_t>(error), header.unique};
@@ -72,8 +80,7 @@ NewFile Dispatcher::Call::newFile(std::uint32_t mode, std::uint32_t umask) const
     return file;
 }
 
-void Dispatcher::handle(fuse::Bytes message, std::vector<std::byte>& scratch,
-                        fuse::MessageStream& stream)
+void Dispatcher::handle(fuse::Bytes message, Room& room, fuse::MessageStream& stream)
 {
     auto request = fuse::parseRequest(message);
     if (!request) return;
@@ -93,7 +100,7 @@ void Dispatcher::handle(fuse::Bytes message, std::vector<std::byte>& scratch,
     }
     Call call{header,
               fuse::Body(request->body),
-              scratch,
+              room,
               stream,
               (header.unique & fuse::kResentBit) != 0,
               header.unique & ~fuse::kResentBit};

@@ -33,9 +33,15 @@ public:
     {
     }
 
+    // Room for an answer. One thread's.
+    struct Room {
+        std::vector<std::byte> bytes;
+        std::optional<KernelPipe> pipe = KernelPipe::make(fuse::kMaxDataBytes);
+    };
+
     // Writes at most one answer to the stream that the request came from. From any thread that
     // FileTree::prepareThread() was called on.
-    void handle(fuse::Bytes message, std::vector<std::byte>& scratch, fuse::MessageStream& stream);
+    void handle(fuse::Bytes message, Room& room, fuse::MessageStream& stream);
     void agentIsNew();  // It was told nothing ahead yet.
 
     std::uint64_t served() const { return m_served; }
@@ -44,13 +50,14 @@ private:
     struct Call {
         const fuse::InHeader& header;
         fuse::Body body;
-        std::vector<std::byte>& scratch;
+        Room& room;
         fuse::MessageStream& stream;
         bool resent;
         std::uint64_t unique;  // Without the mark of a resent one.
 
         void reply(fuse::Bytes data) const;
         void reply() const { reply(fuse::Bytes{}); }
+        void replyFromPipe() const;
         template <class T>
         void replyValue(const T& value) const
         {
@@ -95,6 +102,7 @@ private:
     Outcome setattr(Call& call);
     Outcome readlink(Call& call);
     Outcome read(Call& call);
+    bool readByPipe(Call& call, const Handle& data, const fuse::ReadIn& in);
     Outcome write(Call& call);
     Outcome allocate(Call& call);
     Outcome seek(Call& call);

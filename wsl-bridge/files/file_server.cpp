@@ -70,9 +70,9 @@ private:
             return m_stream->shutdown();
         }
         std::vector<std::byte> message;
-        std::vector<std::byte> scratch;
+        Dispatcher::Room room;
         while (m_stream->read(message)) {
-            m_dispatcher.handle(message, scratch, *m_stream);
+            m_dispatcher.handle(message, room, *m_stream);
         }
         m_stream->shutdown();  // Bytes that are no messages end it for all.
     }

@@ -13,6 +13,7 @@
 
 #include "shared/core/error.h"
 #include "shared/fuse/errno.h"
+#include "shared/io/kernel_pipe.h"
 
 namespace slipway {
 
@@ -105,6 +106,9 @@ public:
                                          std::span<std::byte> into) const = 0;
     virtual FuseResult<std::size_t> write(const Handle& data, std::uint64_t offset,
                                           std::span<const std::byte> from) const = 0;
+    // The same, without the bytes' coming here. None: it can't be done like this.
+    virtual std::optional<std::size_t> read(const Handle& data, std::uint64_t offset,
+                                            std::size_t size, KernelPipe& into) const = 0;
     // The first `size` bytes of a regular file, without a trace: its time of access stays what it
     // was. Refused where that can't be.
     virtual FuseResult<std::vector<std::byte>> peek(const Handle& file, std::size_t size) const = 0;

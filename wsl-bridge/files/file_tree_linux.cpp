@@ -145,6 +145,12 @@ public:
         return have;
     }
 
+    std::optional<std::size_t> read(const Handle& data, std::uint64_t offset, std::size_t size,
+                                    KernelPipe& into) const override
+    {
+        return into.takeFrom(fdOf(data), offset, size);
+    }
+
     FuseResult<std::vector<std::byte>> peek(const Handle& file, std::size_t size) const override
     {
         Descriptor fd(
