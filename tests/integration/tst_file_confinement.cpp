@@ -74,6 +74,8 @@ private slots:
     void onlyFilesAreRead();
     void repeatedRequestsAreDoneOnce();
     void repeatedRequestsAreDoneOnceAfterARestart();
+    void repeatedRenamesKeepTheirNodes_data();
+    void repeatedRenamesKeepTheirNodes();
     void nodesOutliveTheServer();
     void replacedFilesAreNotTakenForTheOld();
     void lateInjectionsChangeNothing();
@@ -373,6 +375,43 @@ void TestFileConfinement::repeatedRequestsAreDoneOnceAfterARestart()
     QCOMPARE(ask(Opcode::Mkdir, granted, mkdir, made | fuse::kResentBit).error, 0);
     QCOMPARE(ask(Opcode::Rmdir, granted, named("none"), failed | fuse::kResentBit).error,
              number(Errno::NoEntry));
+}
+
+void TestFileConfinement::repeatedRenamesKeepTheirNodes_data()
+{
+    QTest::addColumn<bool>("exchange");
+    QTest::addColumn<bool>("restart");
+    QTest::newRow("the answer was lost") << false << false;
+    QTest::newRow("the server died after it") << false << true;
+    QTest::newRow("of an exchange the answer was lost") << true << false;
+    QTest::newRow("the server died after an exchange") << true << true;
+}
+
+void TestFileConfinement::repeatedRenamesKeepTheirNodes()
+{
+    QFETCH(bool, exchange);
+    QFETCH(bool, restart);
+    std::ofstream(path("granted/other")) << "other";
+    auto granted = find(path("granted")).nodeid;
+    auto file = find(path("granted/file")).nodeid;
+    auto other = find(path("granted/other")).nodeid;
+    constexpr std::uint32_t kExchange = 2;
+    auto body =
+        raw(fuse::Rename2In{granted, exchange ? kExchange : 0, 0}) + named("file") + named("other");
+    auto unique = m_unique += 2;
+    QCOMPARE(ask(Opcode::Rename2, granted, body, unique).error, 0);
+    if (restart) {
+        start();
+        connect();
+    }
+    QCOMPARE(ask(Opcode::Rename2, granted, body, unique | fuse::kResentBit).error, 0);
+    auto textOf = [&](std::uint64_t node) {
+        auto text = ask(Opcode::Read, node, raw(fuse::ReadIn{0, 0, 4096, 0, 0, 0, 0}));
+        return std::string(reinterpret_cast<const char*>(text.body.data()), text.body.size());
+    };
+    QCOMPARE(textOf(file), "open");
+    if (exchange) QCOMPARE(textOf(other), "other");
+    QCOMPARE(find(path("granted/other")).nodeid, file);
 }
 
 void TestFileConfinement::nodesOutliveTheServer()

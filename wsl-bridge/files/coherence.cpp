@@ -161,12 +161,17 @@ void Coherence::nameRemoved(std::uint64_t directory, std::string_view name)
 
 void Coherence::nameMoved(const NodeName& from, const NodeName& to, bool exchange)
 {
-    Node* moved = m_share.nodes.dropName(from.parent, from.name);
+    Node* moved = m_share.nodes.childOf(from.parent, from.name);
     Node* replaced = m_share.nodes.childOf(to.parent, to.name);
-    if (replaced && replaced != moved) nameRemoved(to.parent, to.name);
     Node* source = m_share.nodes.find(from.parent);
     Node* target = m_share.nodes.find(to.parent);
+    // It came again, its answer having been lost: what was moved has its new name already.
+    if (replaced && target && identityAt(*target, to.name) == replaced->identity) return;
+    // In this order, or a bridge that is killed meanwhile would leave what was moved without a
+    // name.
+    if (replaced && replaced != moved) nameRemoved(to.parent, to.name);
     if (moved && target) m_share.nodes.addName(*moved, *target, to.name);
+    m_share.nodes.dropName(from.parent, from.name);
     if (exchange && replaced && source) m_share.nodes.addName(*replaced, *source, from.name);
     for (Node* node : {moved, replaced}) {
         if (!node) continue;
