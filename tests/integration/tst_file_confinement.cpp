@@ -78,6 +78,7 @@ private slots:
     void repeatedRenamesKeepTheirNodes();
     void nodesOutliveTheServer();
     void replacedFilesAreNotTakenForTheOld();
+    void aGrantedFolderThatIsMadeAnewIsAnother();
     void lateInjectionsChangeNothing();
 
 private:
@@ -452,6 +453,25 @@ void TestFileConfinement::replacedFilesAreNotTakenForTheOld()
     QCOMPARE(ask(Opcode::Getattr, file, std::string(16, '\0')).error, stale);
     QCOMPARE(ask(Opcode::Read, file, raw(fuse::ReadIn{0, 0, 4096, 0, 0, 0, 0})).error, stale);
     QCOMPARE(ask(Opcode::Lookup, sub, named("x")).error, stale);
+}
+
+void TestFileConfinement::aGrantedFolderThatIsMadeAnewIsAnother()
+{
+    auto above = find(m_base).nodeid;
+    auto before = ask(Opcode::Lookup, above, named("granted")).as<fuse::EntryOut>();
+    // Else the kernel would go on with the old one, as nothing tells it.
+    QCOMPARE(before.entryValid, std::uint64_t{0});
+    std::filesystem::remove_all(path("granted"));
+    auto absent = ask(Opcode::Lookup, above, named("granted"));
+    QCOMPARE(absent.error, number(Errno::NoEntry));
+    std::filesystem::create_directories(path("granted"));
+    std::ofstream(path("granted/new")) << "new";
+    QVERIFY(m_server->grant(path("granted")));
+    auto after = ask(Opcode::Lookup, above, named("granted")).as<fuse::EntryOut>();
+    QVERIFY(after.nodeid != before.nodeid);
+    QVERIFY(ask(Opcode::Lookup, after.nodeid, named("new")).as<fuse::EntryOut>().nodeid != 0);
+    QCOMPARE(ask(Opcode::Lookup, before.nodeid, named("new")).as<fuse::EntryOut>().nodeid,
+             std::uint64_t{0});
 }
 
 void TestFileConfinement::lateInjectionsChangeNothing()

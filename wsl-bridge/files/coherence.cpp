@@ -84,6 +84,9 @@ void Coherence::watchAll()
 
 std::uint64_t Coherence::entrySeconds(const Node& parent) const
 {
+    // A granted folder that is made anew, as by `rm -rf out && mkdir out && docker run -v
+    // $PWD/out:/out`, is another one for the next container, and there is no event of it here.
+    if (parent.isVirtual) return 0;
     // Without EXPIRE_ONLY a name could only be thrown out, with all mounts below it.
     return parent.watch >= 0 && (m_share.session.flags & fuse::HasExpireOnly) ? kForever
                                                                               : kUnwatched;
