@@ -36,6 +36,7 @@
 #include "linux-vm-agent/fuse_relay/notice_writer.h"
 #include "shared/io/descriptor_passing.h"
 #include "shared/process/child.h"
+#include "tests/support/files/file_calls.h"
 #include "wsl-bridge/files/file_server.h"
 #include "wsl-bridge/files/pin_keeper.h"
 
@@ -119,25 +120,6 @@ inline std::optional<int> playedPart(int argc, char** argv)
     if (argc == 2 && std::string(argv[1]) == "write-notices") return noticeWriterMain();
     if (argc == 2 && std::string(argv[1]) == "keep-files") return pinKeeperMain();
     return std::nullopt;
-}
-
-inline std::set<std::string> namesIn(const std::string& path)
-{
-    std::set<std::string> names;
-    std::error_code error;
-    std::filesystem::directory_iterator entry(path, error);
-    for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
-        names.insert(entry->path().filename());
-    }
-    if (error) qWarning("list %s: %s", path.c_str(), error.message().c_str());
-    return names;
-}
-
-inline std::optional<struct stat> statOf(const std::string& path)
-{
-    struct stat facts {};
-    if (::lstat(path.c_str(), &facts) != 0) return std::nullopt;
-    return facts;
 }
 
 class FileWorld {
@@ -314,31 +296,6 @@ private:
     bool m_over = false;
     std::thread m_watchdog;
 };
-
-// Reads all; none: it can't be read.
-inline std::optional<std::string> textIn(const std::string& path)
-{
-    Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!file) return std::nullopt;
-    std::string text;
-    char part[65536];
-    for (ssize_t count = 0; (count = ::read(file.get(), part, sizeof part)) != 0;) {
-        if (count < 0) {
-            qWarning("read %s: %s", path.c_str(), std::strerror(errno));
-            return std::nullopt;
-        }
-        text.append(part, static_cast<std::size_t>(count));
-    }
-    return text;
-}
-
-inline bool writeText(const std::string& path, std::string_view text,
-                      std::ios::openmode mode = std::ios::trunc)
-{
-    std::ofstream out(path, std::ios::binary | mode | std::ios::out);
-    out << text << std::flush;
-    return static_cast<bool>(out);
-}
 
 // Runs `work` with the rights of nobody, without touching those of the other threads.
 inline void asUser(uid_t uid, gid_t gid, const std::function<void()>& work)

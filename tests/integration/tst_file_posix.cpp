@@ -3,7 +3,7 @@
 
 #include "tests/integration/file_world.h"
 #include "tests/integration/posix_cases.h"
-#include "tests/integration/posix_script.h"
+#include "tests/support/files/posix_script.h"
 
 using namespace slipway;
 using namespace slipway::test;

@@ -1,4 +1,4 @@
-#include "tests/integration/posix_script.h"
+#include "tests/support/files/posix_script.h"
 
 #include <algorithm>
 #include <array>
@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstring>
 #include <functional>
+#include <iostream>
 #include <map>
 #include <set>
 #include <sstream>
@@ -570,6 +571,14 @@ std::string outcomeOf(const std::string& folder, std::string_view script)
         ::signal(SIGBUS, SIG_DFL);  // Some cases mean it; a sanitizer would report it.
         return ::chdir(folder.c_str()) < 0 ? "chdir: " + errorName() : Script().run(script);
     });
+}
+
+void answerScripts()
+{
+    ::umask(022);
+    Script script;
+    for (std::string line; std::getline(std::cin, line);)
+        std::cout << script.run(line) << std::endl;
 }
 
 }  // namespace slipway::test

@@ -21,4 +21,8 @@ namespace slipway::test {
 //   - elsewhere CALL: in another process
 std::string outcomeOf(const std::string& folder, std::string_view script);
 
+// Answers scripts from standard input, a line each, until it ends. All run in this process and in
+// its folder, so that what one has opened the next one has too.
+void answerScripts();
+
 }  // namespace slipway::test
