@@ -1,9 +1,11 @@
 // Host folders in containers, both ways there are: bound directly, and over the file relay.
 #include <fstream>
 
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <QElapsedTimer>
 #include <QtTest>
 #include <fmt/format.h>
 
@@ -175,6 +177,137 @@ private slots:
                  std::string("a=1\n"));
     }
 
+    void aSingleFileIsWrittenAndGoesOnWhenItIsReplaced()
+    {
+        write(work("two.conf"), "a=1\n");
+        QCOMPARE(docker({"run", "-d", "--name", "holder", "-v",
+                         work("two.conf").string() + ":/etc/two.conf", "box", "sleep", "1000"})
+                     .exitCode,
+                 0);
+        QCOMPARE(docker({"exec", "holder", "sh", "-c", "echo b=2 >>/etc/two.conf"}).exitCode, 0);
+        QCOMPARE(read(work("two.conf")), std::string("a=1\nb=2\n"));
+        write(work("two.conf"), "c=3\n");
+        QCOMPARE(docker({"exec", "holder", "cat", "/etc/two.conf"}).out, std::string("c=3\n"));
+        // As editors save: the bind is of the file that was there.
+        write(work("two.conf.new"), "d=4\n");
+        fs::rename(work("two.conf.new"), work("two.conf"));
+        QCOMPARE(docker({"exec", "holder", "cat", "/etc/two.conf"}).out, std::string("c=3\n"));
+        QCOMPARE(docker({"restart", "holder"}).exitCode, 0);
+        QCOMPARE(docker({"exec", "holder", "cat", "/etc/two.conf"}).out, std::string("d=4\n"));
+    }
+
+    void aVolumeBelowAFolderSurvivesTheHostsChanges()
+    {
+        write(work("proj/main.js"), "one");
+        write(work("proj/node_modules/host"), "the host's own");
+        std::string proj = work("proj").string();
+        QCOMPARE(docker({"run", "-d", "--name", "app", "-v", proj + ":/app", "-v",
+                         "nm:/app/node_modules", "-v", "deep:/app/gen/deep", "box", "sh", "-c",
+                         "echo in the volume >/app/node_modules/m; echo d >/app/gen/deep/d; "
+                         "sleep 1000"})
+                     .exitCode,
+                 0);
+        auto seen = [&] {
+            return docker({"exec", "app", "sh", "-c",
+                           "cd /app; cat main.js node_modules/m gen/deep/d; ls node_modules"})
+                .out;
+        };
+        auto holds = [&](const std::string& text) {
+            return eventually([&] { return seen() == text + "in the volume\nd\nm\n"; });
+        };
+        QVERIFY2(holds("one"), seen().c_str());
+        write(work("proj/main.js"), "two");
+        write(work("proj/node_modules/later"), "x");
+        fs::permissions(work("proj/node_modules"), fs::perms(0700));
+        QVERIFY2(holds("two"), seen().c_str());
+        fs::remove(work("proj/node_modules/host"));
+        write(work("proj/other.js"), "x");
+        fs::last_write_time(work("proj"), fs::file_time_type::clock::now());
+        write(work("proj/main.js"), "three");
+        QVERIFY2(holds("three"), seen().c_str());
+        QCOMPARE(docker({"exec", "app", "sh", "-c", "echo >>/app/node_modules/m"}).exitCode, 0);
+        QVERIFY(!fs::exists(work("proj/node_modules/m")));
+        QVERIFY(fs::exists(work("proj/node_modules/later")));
+        QCOMPARE(docker({"rm", "-f", "app"}).exitCode, 0);
+        QCOMPARE(docker({"volume", "rm", "nm", "deep"}).exitCode, 0);
+    }
+
+    void manyContainersHaveTheSameFolder()
+    {
+        constexpr int kContainers = 12;
+        write(work("same/f"), "x");
+        Output ran = m_slipway->shell(fmt::format(
+            "for i in $(seq {}); do docker run --name s$i -v $PWD/same:/s box sh -c \"echo $i "
+            ">/s/$i; until [ \\$(ls /s | wc -l) = {} ]; do sleep 0.05; done\" & p=\"$p $!\"; done; "
+            "for i in $p; do wait $i || exit 1; done",
+            kContainers, kContainers + 1));
+        QVERIFY2(ran.exitCode == 0, ran.err.c_str());
+    }
+
+    void twoHundredFoldersInOneContainer()
+    {
+        constexpr int kFolders = 200;
+        SlipwayFixture::Words args{"run", "--rm"};
+        for (int i = 0; i < kFolders; ++i) {
+            std::string name = fmt::format("many/{}", i);
+            write(work(name + "/f"), fmt::format("{} ", i));
+            args.insert(args.end(), {"-v", fmt::format("{}:/m/{}", work(name).string(), i)});
+        }
+        args.insert(args.end(), {"box", "sh", "-c",
+                                 fmt::format("for i in $(seq 0 {}); do cat /m/$i/f; echo w "
+                                             ">/m/$i/g || exit 1; done",
+                                             kFolders - 1)});
+        std::string all;
+        for (int i = 0; i < kFolders; ++i) all += fmt::format("{} ", i);
+        QElapsedTimer clock;
+        clock.start();
+        Output ran = docker(args);
+        QVERIFY2(ran.out == all, (ran.out + ran.err).c_str());
+        QVERIFY2(clock.elapsed() <= 15'000, qPrintable(QString::number(clock.elapsed())));
+        for (int i = 0; i < kFolders; ++i)
+            QCOMPARE(read(work(fmt::format("many/{}/g", i))), std::string("w\n"));
+    }
+
+    void pathsMayHoldWhatTheyLike_data()
+    {
+        QTest::addColumn<QByteArray>("name");
+        QTest::addColumn<bool>("shortToo");  // May be spelled with -v too.
+        QTest::newRow("blanks") << QByteArray(" a  b ") << true;
+        QTest::newRow("quotes") << QByteArray("it's \"so\"") << true;
+        QTest::newRow("UTF-8") << QByteArray("größe 日本 🚢") << true;
+        QTest::newRow("no UTF-8 of NFC") << QByteArray("gro\xcc\x88sse") << true;
+        QTest::newRow("a backslash") << QByteArray("a\\nb\\") << true;
+        QTest::newRow("of a shell") << QByteArray("$HOME `x` *?[a] ;&|") << true;
+        QTest::newRow("percent") << QByteArray("%2f%00%s") << true;
+        QTest::newRow("colons") << QByteArray("a:b:ro") << false;
+        QTest::newRow("commas") << QByteArray("a,b=c") << true;
+    }
+    void pathsMayHoldWhatTheyLike()
+    {
+        QFETCH(QByteArray, name);
+        QFETCH(bool, shortToo);
+        std::string host = work("odd/" + name.toStdString()).string();
+        write(host + "/f", "odd\n");
+        std::string quoted = host;  // A field of CSV.
+        for (std::size_t at = 0; (at = quoted.find('"', at)) != std::string::npos; at += 2)
+            quoted.insert(at, 1, '"');
+        for (const auto& words :
+             {SlipwayFixture::Words{"--mount", "type=bind,\"source=" + quoted + "\",target=/o"},
+              SlipwayFixture::Words{"-v", host + ":/o"}}) {
+            if (words[0] == "-v" && !shortToo) continue;
+            SlipwayFixture::Words args{"run", "--name", "odd"};
+            args.insert(args.end(), words.begin(), words.end());
+            args.insert(args.end(), {"box", "sh", "-c", "cat /o/f; echo x >>/o/g"});
+            Output ran = docker(args);
+            QVERIFY2(ran.out == "odd\n", (words[1] + ": " + ran.err).c_str());
+            QCOMPARE(docker({"inspect", "-f", "{{(index .Mounts 0).Source}}", "odd"}).out,
+                     host + "\n");
+            QCOMPARE(docker({"rm", "odd"}).exitCode, 0);
+        }
+        QCOMPARE(read(host + "/g"), std::string(shortToo ? "x\nx\n" : "x\n"));
+        fs::remove_all(host);
+    }
+
     void aSymlinkedFolderIsResolvedOnTheHost()
     {
         write(work("real/f"), "real\n");
@@ -216,17 +349,60 @@ private slots:
         QVERIFY2(shares.out.find("seen") != std::string::npos, shares.out.c_str());
     }
 
+    void containersKeepTheirFoldersOverARestart_data()
+    {
+        QTest::addColumn<QByteArray>("what");
+        for (const char* what : {"slipway restart", "dockerd dies", "containerd dies",
+                                 "the machine dies", "the machine and the bridge die"})
+            QTest::newRow(what) << QByteArray(what);
+    }
     void containersKeepTheirFoldersOverARestart()
     {
+        QFETCH(QByteArray, what);
         write(work("kept/f"), "kept\n");
+        write(work("kept.conf"), "a=1\n");
         QCOMPARE(docker({"run", "-d", "--restart", "always", "--name", "keeper", "-v",
-                         work("kept").string() + ":/k", "box", "sleep", "1000"})
+                         work("kept").string() + ":/k", "-v",
+                         work("kept.conf").string() + ":/etc/kept.conf", "-v", "own:/k/own", "box",
+                         "sh", "-c",
+                         "while cat /k/f /etc/kept.conf; do echo x >>/k/log; "
+                         "echo x >>/k/own/log; sleep 0.1; done"})
                      .exitCode,
                  0);
-        QCOMPARE(m_slipway->slipway({"restart"}).exitCode, 0);
-        QVERIFY(eventually([&] {
-            return docker({"exec", "keeper", "cat", "/k/f"}).out == "kept\n";
-        }));
+        auto logged = [this] { return read(work("kept/log")).size(); };
+        QVERIFY(eventually([&] { return logged() > 2; }));
+        auto inMachine = [this](const char* name) { return m_slipway->pidInMachine(name); };
+        if (what == "slipway restart") {
+            QCOMPARE(m_slipway->slipway({"restart"}).exitCode, 0);
+        } else if (what.startsWith("the machine")) {
+            pid_t machine = m_slipway->machinePid();
+            bool both = what.endsWith("bridge die");
+            if (both) QCOMPARE(::kill(m_slipway->bridgePid(), SIGKILL), 0);
+            QCOMPARE(::kill(machine, SIGKILL), 0);
+            QVERIFY(eventually([&] { return m_slipway->machinePid() != machine; }));
+            if (both) QVERIFY(m_slipway->start());
+        } else {
+            const char* name = what.startsWith("dockerd") ? "dockerd" : "containerd";
+            pid_t process = inMachine(name);
+            QCOMPARE(::kill(process, SIGKILL), 0);
+            QVERIFY(eventually([&] { return inMachine(name) && inMachine(name) != process; }));
+        }
+        QVERIFY(eventually([&] { return m_slipway->ping(); }, std::chrono::seconds(30)));
+        auto before = logged();
+        QVERIFY(eventually([&] { return logged() > before + 2; }, std::chrono::seconds(20)));
+        write(work("kept/f"), "kept on\n");
+        write(work("kept.conf"), "a=2\n");
+        Output seen;
+        QVERIFY2(eventually([&] {
+                     seen = docker({"exec", "keeper", "sh", "-c",
+                                    "cat /k/f /etc/kept.conf; ls /k; test -s /k/own/log"});
+                     return seen.exitCode == 0 && seen.out == "kept on\na=2\nf\nlog\nown\n";
+                 }),
+                 (seen.out + seen.err).c_str());
+        QVERIFY(fs::is_empty(work("kept/own")));
+        docker({"rm", "-f", "keeper"});
+        QCOMPARE(docker({"volume", "rm", "own"}).exitCode, 0);
+        fs::remove_all(work("kept"));
     }
 
     void theEnginesSocketLeadsBackThroughTheEndpoint_data()
