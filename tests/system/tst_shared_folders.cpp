@@ -2,9 +2,11 @@
 // folder away and brings it back. Both ways of sharing.
 #include <fstream>
 #include <map>
+#include <utility>
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include <QtTest>
@@ -87,6 +89,7 @@ class TestSharedFolders : public QObject {
 
     std::map<std::string, std::unique_ptr<SlipwayFixture>> m_slipways;
     SlipwayFixture* m_slipway = nullptr;
+    std::string m_mounted;  // On the host, by a test; empty: nothing.
 
     Output docker(const SlipwayFixture::Words& args) { return m_slipway->docker(args); }
     fs::path work(const std::string& name) const { return m_slipway->workDir() / name; }
@@ -133,6 +136,7 @@ private slots:
     {
         if (!m_slipway) return;
         if (QTest::currentTestFailed()) m_slipway->tellLogs();
+        if (!m_mounted.empty()) ::umount2(std::exchange(m_mounted, {}).c_str(), MNT_DETACH);
         m_slipway->shell("docker rm -f $(docker ps -aq)");
         for (const auto& entry : fs::directory_iterator(m_slipway->workDir()))
             if (entry.is_directory()) fs::remove_all(entry);
@@ -285,6 +289,33 @@ private slots:
         Output now = in("one", "cat /s/f; echo x >/s/g");
         QVERIFY2(now.out == "after", now.err.c_str());
         QCOMPARE(textIn(work("root/shared/g")), "x\n");
+    }
+
+    // With files = direct a bind has its mounts from when it was made, as everywhere.
+    void aDiskThatComesAndGoesIsSeen()
+    {
+        QFETCH_GLOBAL(std::string, files);
+        if (files != "fuse") return;
+        std::string bind = folder("disks");
+        fs::create_directories(work("disks/disk"));
+        QVERIFY(writeText(work("disks/disk/below"), "below"));
+        runIdle("one", bind);
+        QCOMPARE(in("one", "cat /s/disk/below").out, std::string("below"));
+        std::string disk = work("disks/disk").string();
+        for (int round = 0; round < 2; ++round) {
+            QCOMPARE(::mount("x", disk.c_str(), "tmpfs", 0, nullptr), 0);
+            m_mounted = disk;
+            QVERIFY(writeText(work("disks/disk/f"), "plugged in"));
+            QVERIFY(eventually([&] { return in("one", "cat /s/disk/f").out == "plugged in"; }));
+            QCOMPARE(in("one", "echo x >/s/disk/g; mkdir /s/disk/d; ls /s/disk").out,
+                     std::string("d\nf\ng\n"));
+            QVERIFY(!fs::exists(work("disks/disk/below")));
+            QCOMPARE(::umount2(disk.c_str(), MNT_DETACH), 0);
+            m_mounted.clear();
+            QVERIFY(eventually([&] { return in("one", "ls /s/disk").out == "below\n"; }));
+            QCOMPARE(in("one", "cat /s/disk/f").err,
+                     std::string("cat: can't open '/s/disk/f': No such file or directory\n"));
+        }
     }
 
     void aFolderThatBecomesALinkLeadsWhereTheContainersDoes()

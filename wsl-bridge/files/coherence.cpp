@@ -1,6 +1,7 @@
 #include "wsl-bridge/files/coherence.h"
 
 #include <chrono>
+#include <filesystem>
 
 #include "shared/core/log.h"
 #include "shared/fuse/wire.h"
@@ -247,6 +248,7 @@ void Coherence::run()
 void Coherence::onEvent(const HostEvent& event)
 {
     if (event.what == What::Overflow) return onOverflow();
+    if (event.what == What::Mounts) return onMounts(event.name);
     Node* node = m_share.nodes.byWatch(event.watch);
     log::debug("files: host event {} of watch {} (node {}) {}", static_cast<int>(event.what),
                event.watch, node ? node->id : 0, event.name);
@@ -403,6 +405,26 @@ void Coherence::waitForOwnChanges(std::uint64_t id)
         Node* now = m_share.nodes.find(id);
         return m_stopping || !now || now->ownChanges == 0;
     });
+}
+
+// A disk that comes hides a folder, and one that goes shows it again: no folder's watch hears of
+// it.
+void Coherence::onMounts(const std::string& place)
+{
+    Node* parent = nullptr;
+    Node* node = &m_share.nodes.root();
+    std::string name;
+    for (const auto& part : std::filesystem::path(place).relative_path()) {
+        parent = node;
+        name = part.string();
+        node = m_share.nodes.childOf(parent->id, name);
+        if (!node) return;
+    }
+    if (!parent || parent->isVirtual || identityAt(*parent, name) == node->identity) return;
+    m_share.nodes.dropName(parent->id, name);
+    m_outbox.entry(parent->id, name);
+    m_outbox.inode(parent->id, true);
+    m_outbox.inode(node->id, false);
 }
 
 void Coherence::onOverflow()

@@ -86,6 +86,7 @@ private:
     void onContents(Node& node, std::uint64_t directory, const HostEvent& event);
     void onUnknownContents(std::uint64_t directory, const HostEvent& event);
     void waitForOwnChanges(std::uint64_t node);
+    void onMounts(const std::string& place);
     void onOverflow();
     Identity identityAt(Node& directory, const std::string& name);
     void followMove(const InjectionOrder& move);

@@ -169,14 +169,25 @@ public:
 std::unique_ptr<FileTree> hostFileTree();
 
 // Watches what the guest knows. A watch tells of a directory's own attributes and of its entries,
-// or of a single file. Told by wait() on one thread; everything else from any.
+// or of a single file. Told by wait() on one thread; everything else from any. That something was
+// mounted or unmounted somewhere is told without a watch.
 struct HostEvent {
-    enum class What { Created, Deleted, MovedFrom, MovedTo, Modified, Attributes, Gone, Overflow };
+    enum class What {
+        Created,
+        Deleted,
+        MovedFrom,
+        MovedTo,
+        Modified,
+        Attributes,
+        Gone,
+        Mounts,
+        Overflow
+    };
     What what = What::Overflow;
     int watch = -1;
     bool isDirectory = false;
     std::uint32_t cookie = 0;  // Pairs MovedFrom and MovedTo.
-    std::string name;          // Empty: the watched file itself.
+    std::string name;          // Empty: the watched file itself. Of Mounts: the whole path.
 };
 
 class HostWatcher {

@@ -1,8 +1,17 @@
-// inotify behind HostWatcher. Host writes through a shared mapping raise nothing there, on any
-// kernel: such a change is seen by the guest when it asks for the file's attributes anew.
+// inotify and the mount table behind HostWatcher. Host writes through a shared mapping raise
+// nothing there, on any kernel: such a change is seen by the guest when it asks for the file's
+// attributes anew.
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <fstream>
+#include <iterator>
+#include <set>
+#include <sstream>
+#include <string>
+#include <utility>
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
@@ -33,6 +42,58 @@ std::optional<HostEvent::What> meaningOf(std::uint32_t mask)
     return std::nullopt;
 }
 
+// A path as proc_pid_mountinfo(5) has it: blanks and the like are \ooo.
+std::string plain(const std::string& escaped)
+{
+    std::string path;
+    for (std::size_t at = 0; at < escaped.size(); ++at) {
+        bool isEscape = escaped[at] == '\\' && at + 3 < escaped.size();
+        path += isEscape ? static_cast<char>(std::stoi(escaped.substr(at + 1, 3), nullptr, 8))
+                         : escaped[at];
+        if (isEscape) at += 3;
+    }
+    return path;
+}
+
+class MountTable {
+public:
+    MountTable() : m_changed(::open(kFile, O_RDONLY | O_CLOEXEC)), m_mounts(mounts()) {}
+
+    // Polled for POLLPRI, it is ready once after each change; -1: there is none.
+    int changed() const { return m_changed.get(); }
+
+    // Where something was mounted or unmounted since it was last asked.
+    std::set<std::string> changes()
+    {
+        auto before = std::exchange(m_mounts, mounts());
+        std::set<Mount> differing;
+        std::set_symmetric_difference(before.begin(), before.end(), m_mounts.begin(),
+                                      m_mounts.end(), std::inserter(differing, differing.end()));
+        std::set<std::string> places;
+        for (const auto& [id, place] : differing) places.insert(plain(place));
+        return places;
+    }
+
+private:
+    using Mount = std::pair<std::string, std::string>;  // Its number, and where.
+    static constexpr const char* kFile = "/proc/self/mountinfo";
+
+    static std::set<Mount> mounts()
+    {
+        std::set<Mount> all;
+        std::ifstream in(kFile);
+        for (std::string line; std::getline(in, line);) {
+            std::istringstream fields(line);
+            std::string id, parent, device, root, place;
+            if (fields >> id >> parent >> device >> root >> place) all.emplace(id, place);
+        }
+        return all;
+    }
+
+    Descriptor m_changed;
+    std::set<Mount> m_mounts;
+};
+
 class InotifyWatcher final : public HostWatcher {
 public:
     InotifyWatcher(Descriptor inotify, Descriptor wake)
@@ -54,12 +115,21 @@ public:
     std::vector<HostEvent> wait(int timeoutMs) override
     {
         std::vector<HostEvent> events;
-        std::array<pollfd, 2> ready{pollfd{m_inotify.get(), POLLIN, 0},
-                                    pollfd{m_wake.get(), POLLIN, 0}};
+        std::array<pollfd, 3> ready{pollfd{m_inotify.get(), POLLIN, 0},
+                                    pollfd{m_wake.get(), POLLIN, 0},
+                                    pollfd{m_mounts.changed(), POLLPRI, 0}};
         if (::poll(ready.data(), ready.size(), timeoutMs) <= 0) return events;
         if (ready[1].revents & POLLIN) {
             eventfd_t count = 0;
             ::eventfd_read(m_wake.get(), &count);
+        }
+        if (ready[2].revents & POLLPRI) {
+            for (const auto& place : m_mounts.changes()) {
+                HostEvent seen;
+                seen.what = HostEvent::What::Mounts;
+                seen.name = place;
+                events.push_back(std::move(seen));
+            }
         }
         alignas(inotify_event) std::array<char, 65536> buffer;
         ssize_t count = ::read(m_inotify.get(), buffer.data(), buffer.size());
@@ -84,6 +154,7 @@ public:
 private:
     Descriptor m_inotify;
     Descriptor m_wake;
+    MountTable m_mounts;
 };
 
 }  // namespace
