@@ -93,9 +93,9 @@ endfunction()
 # slipway_test(tests/unit/core/tst_error.cpp LINKS shared/core): one Qt Test program, one ctest entry.
 # LABELS say what a test needs (root, fuse, engine, display); tests/run reads them. GUI: it draws, and no
 # screen has to be there. RELAYED: a second entry, with streams relayed through the agent as they are where
-# the machine has a kernel of its own.
+# the machine has a kernel of its own. FUSE: a second entry, with files shared over the file relay.
 function(slipway_test source)
-  cmake_parse_arguments(ARG "GUI;RELAYED" "TIMEOUT" "LINKS;LABELS;DEPENDS" ${ARGN})
+  cmake_parse_arguments(ARG "GUI;RELAYED;FUSE" "TIMEOUT" "LINKS;LABELS;DEPENDS" ${ARGN})
   get_filename_component(target ${source} NAME_WE)
   get_filename_component(folder ${source} DIRECTORY)
   string(REGEX REPLACE "^tests/" "" suite ${folder})
@@ -120,5 +120,10 @@ function(slipway_test source)
     add_test(NAME ${suite}/${target}_relayed COMMAND ${target})
     set_tests_properties(${suite}/${target}_relayed PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}"
       ENVIRONMENT "${environment};SLIPWAY_STREAMS=relayed")
+  endif()
+  if(ARG_FUSE)
+    add_test(NAME ${suite}/${target}_fuse COMMAND ${target})
+    set_tests_properties(${suite}/${target}_fuse PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}"
+      ENVIRONMENT "${environment};SLIPWAY_FILES=fuse")
   endif()
 endfunction()

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
+#include <utility>
 
 #include <poll.h>
 #include <sys/stat.h>
@@ -155,11 +156,11 @@ SlipwayFixture::SlipwayFixture(const std::string& settings, const TestUser* user
     if (m_user)
         for (const fs::path& path : {fs::path(m_dir.path().toStdString()), m_work, m_home.root})
             m_user->own(path);
-    auto streams = variable("SLIPWAY_STREAMS").string();
-    if (!settings.empty())
-        write(settings);
-    else if (!streams.empty())
-        write(fmt::format("{{\"streams\": \"{}\"}}", streams));
+    std::string text = settings;
+    for (auto [name, asked] : {std::pair{"streams", "SLIPWAY_STREAMS"}, {"files", "SLIPWAY_FILES"}})
+        if (auto way = variable(asked).string(); text.empty() && !way.empty())
+            text = fmt::format("{{\"{}\": \"{}\"}}", name, way);
+    if (!text.empty()) write(text);
 }
 
 SlipwayFixture::~SlipwayFixture()
