@@ -85,9 +85,6 @@ void Coherence::watchAll()
 
 std::uint64_t Coherence::entrySeconds(const Node& parent) const
 {
-    // A granted folder that is made anew, as by `rm -rf out && mkdir out && docker run -v
-    // $PWD/out:/out`, is another one for the next container, and there is no event of it here.
-    if (parent.isVirtual) return 0;
     // Without EXPIRE_ONLY a name could only be thrown out, with all mounts below it.
     return parent.watch >= 0 && (m_share.session.flags & fuse::HasExpireOnly) ? kForever
                                                                               : kUnwatched;
@@ -248,7 +245,7 @@ void Coherence::run()
 void Coherence::onEvent(const HostEvent& event)
 {
     if (event.what == What::Overflow) return onOverflow();
-    if (event.what == What::Mounts) return onMounts(event.name);
+    if (event.what == What::Mounts) return lookAgain(event.name);
     Node* node = m_share.nodes.byWatch(event.watch);
     log::debug("files: host event {} of watch {} (node {}) {}", static_cast<int>(event.what),
                event.watch, node ? node->id : 0, event.name);
@@ -407,20 +404,22 @@ void Coherence::waitForOwnChanges(std::uint64_t id)
     });
 }
 
-// A disk that comes hides a folder, and one that goes shows it again: no folder's watch hears of
-// it.
-void Coherence::onMounts(const std::string& place)
+void Coherence::lookAgain(const std::string& path)
 {
     Node* parent = nullptr;
     Node* node = &m_share.nodes.root();
     std::string name;
-    for (const auto& part : std::filesystem::path(place).relative_path()) {
+    for (const auto& part : std::filesystem::path(path).relative_path()) {
         parent = node;
         name = part.string();
         node = m_share.nodes.childOf(parent->id, name);
         if (!node) return;
     }
-    if (!parent || parent->isVirtual || identityAt(*parent, name) == node->identity) return;
+    if (node->isVirtual) return;
+    auto handle = m_share.tree.open(path);
+    auto facts =
+        handle ? m_share.tree.facts(**handle) : FuseResult<FileFacts>(refuse(handle.error()));
+    if (facts && facts->identity == node->identity) return;
     m_share.nodes.dropName(parent->id, name);
     m_outbox.entry(parent->id, name);
     m_outbox.inode(parent->id, true);
