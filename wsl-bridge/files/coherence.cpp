@@ -245,7 +245,7 @@ void Coherence::run()
 void Coherence::onEvent(const HostEvent& event)
 {
     if (event.what == What::Overflow) return onOverflow();
-    if (event.what == What::Mounts) return lookAgain(event.name);
+    if (event.what == What::Mounts) return onMounts(event.name);
     Node* node = m_share.nodes.byWatch(event.watch);
     log::debug("files: host event {} of watch {} (node {}) {}", static_cast<int>(event.what),
                event.watch, node ? node->id : 0, event.name);
@@ -404,19 +404,21 @@ void Coherence::waitForOwnChanges(std::uint64_t id)
     });
 }
 
-void Coherence::lookAgain(const std::string& path)
+// A disk that comes hides a folder, and one that goes shows it again: no folder's watch hears of
+// it.
+void Coherence::onMounts(const std::string& place)
 {
     Node* parent = nullptr;
     Node* node = &m_share.nodes.root();
     std::string name;
-    for (const auto& part : std::filesystem::path(path).relative_path()) {
+    for (const auto& part : std::filesystem::path(place).relative_path()) {
         parent = node;
         name = part.string();
         node = m_share.nodes.childOf(parent->id, name);
         if (!node) return;
     }
     if (node->isVirtual) return;
-    auto handle = m_share.tree.open(path);
+    auto handle = m_share.tree.open(place);
     auto facts =
         handle ? m_share.tree.facts(**handle) : FuseResult<FileFacts>(refuse(handle.error()));
     if (facts && facts->identity == node->identity) return;

@@ -60,9 +60,6 @@ public:
     std::uint64_t attributeSeconds(Node& node, const FileFacts& facts);
     void told(Node& node, const FileFacts& facts);  // About to be told to the guest.
     void tellAll(Outbox& outbox);
-    // What stands at a path of the host may have changed without an event: a disk that came hides a
-    // folder and one that went shows it, and no watch is on the folder above what is granted.
-    void lookAgain(const std::string& path);
 
     using What = HostEvent::What;
     void expect(const Node& directory, std::string_view name, What what);
@@ -89,6 +86,7 @@ private:
     void onContents(Node& node, std::uint64_t directory, const HostEvent& event);
     void onUnknownContents(std::uint64_t directory, const HostEvent& event);
     void waitForOwnChanges(std::uint64_t node);
+    void onMounts(const std::string& place);
     void onOverflow();
     Identity identityAt(Node& directory, const std::string& name);
     void followMove(const InjectionOrder& move);

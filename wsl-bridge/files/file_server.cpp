@@ -203,7 +203,6 @@ Result<> HostFileServer::grant(const std::filesystem::path& hostPath)
     if (!opened) return failErrno(fmt::format("share {}", path), static_cast<int>(opened.error()));
     std::lock_guard lock(m_share.mutex);
     TRY_VOID(m_share.grants.add(path));
-    m_coherence.lookAgain(path);
     materialize(path);
     return {};
 }
