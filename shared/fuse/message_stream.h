@@ -37,6 +37,7 @@ public:
     // not wait. From any thread.
     void writeAhead(std::span<const Bytes> parts);
     void writeAhead(Bytes message) { writeAhead(std::span(&message, 1)); }
+    bool flush() { return write(std::span<const Bytes>()); }  // What waits to go ahead.
 
     // Ends every read() and write(), now and later. From any thread.
     void shutdown();

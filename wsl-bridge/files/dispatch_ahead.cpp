@@ -173,7 +173,7 @@ bool Dispatcher::entryAhead(Call& call, const At& where)
     return true;
 }
 
-// From its beginning.
+// From its beginning. This and the next are called behind the answer: who asked goes on meanwhile.
 void Dispatcher::fileRead(Call& call)
 {
     std::uint64_t folder = 0;
@@ -218,6 +218,7 @@ void Dispatcher::contentsAhead(Call& call, std::uint64_t folder)
         if (bytes >= kMaxFolderBytes) break;
         bytes += contentsAhead(call, {folder, directory, name}, changesBegun);
     }
+    call.stream.flush();
 }
 
 // How many bytes; 0 where the file is not, or may not be, what it was when its changes were

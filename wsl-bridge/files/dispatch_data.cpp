@@ -104,8 +104,8 @@ Dispatcher::Outcome Dispatcher::read(Call& call)
     if (bytes.size() < in.size) bytes.resize(in.size);
     TRY(auto count, m_share.tree.read(*data, in.offset, std::span(bytes).first(in.size)));
     nodeRead(call);
-    if (in.offset == 0) fileRead(call);
     call.reply(std::span(bytes).first(count));
+    if (in.offset == 0) fileRead(call);
     return {};
 }
 
@@ -272,8 +272,8 @@ Dispatcher::Outcome Dispatcher::readdir(Call& call, bool plus)
     }));
     nodeRead(call);
     if (plus && whole && end != in.offset) listingEnds(call, end);
-    if (plus && in.offset == 0) folderListed(call);
     call.reply(listing.bytes());
+    if (plus && in.offset == 0) folderListed(call);
     return {};
 }
 

@@ -124,6 +124,7 @@ private:
     void listingEnds(Call& call, std::uint64_t offset);
     void nameAsked(Call& call, const At& where);
     bool entryAhead(Call& call, const At& where);
+    // And behind it.
     void fileRead(Call& call);
     void folderListed(Call& call);
     void contentsAhead(Call& call, std::uint64_t folder);
