@@ -1,6 +1,7 @@
 #include "linux-vm-agent/fuse_relay/answers_ahead.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "shared/io/byte_stream.h"
 
@@ -70,8 +71,15 @@ void AnswersAhead::tell(fuse::Body body)
     switch (ahead.question) {
         case Opcode::Getattr: {
             auto attributes = body.take<fuse::AttrOut>();
-            drop(ahead.node);
-            if (body.good()) m_nodes[ahead.node].attributes = attributes;
+            if (!body.good()) return drop(ahead.node);
+            About& about = m_nodes[ahead.node];
+            dropAnswers(about);
+            about.attributes = attributes;
+            for (const Name& known : about.entries) {
+                auto& entry = m_entries[known];
+                entry.attr = attributes.attr;
+                entry.attrValid = attributes.attrValid;
+            }
             break;
         }
         case Opcode::Lookup: {
@@ -82,6 +90,10 @@ void AnswersAhead::tell(fuse::Body body)
             m_entries[name] = entry;
             break;
         }
+        case Opcode::Readdir:
+            if (!body.good()) break;
+            m_nodes[ahead.node].listing = {body.rest().begin(), body.rest().end()};
+            break;
         case Opcode::Readdirplus:
             if (body.good()) m_nodes[ahead.node].listingEnd = ahead.offset;
             break;
@@ -117,6 +129,15 @@ void AnswersAhead::keepContents(std::uint64_t node, fuse::Bytes contents)
         m_withContents.pop_front();
         if (oldest != m_nodes.end()) dropContents(oldest->second);
     }
+}
+
+// All but the entries.
+void AnswersAhead::dropAnswers(About& about)
+{
+    dropContents(about);
+    about.attributes.reset();
+    about.listingEnd.reset();
+    about.listing = {};
 }
 
 void AnswersAhead::dropContents(About& about)
@@ -176,7 +197,8 @@ std::optional<AnswersAhead::Message> AnswersAhead::answerTo(const fuse::Request&
         case Opcode::Lookup:
             return entryOf(request);
         case Opcode::Readdirplus:
-            return listingEndOf(request);
+            if (auto end = listingEndOf(request)) return end;
+            return listingOf(request);
         case Opcode::Read:
             return contentsOf(request);
         case Opcode::Forget:
@@ -198,13 +220,8 @@ void AnswersAhead::forgotten(std::uint64_t node)
 {
     auto found = m_nodes.find(node);
     if (found == m_nodes.end()) return;
-    dropContents(found->second);
-    if (found->second.entries.empty()) {
-        m_nodes.erase(found);
-    } else {
-        found->second.attributes.reset();
-        found->second.listingEnd.reset();
-    }
+    dropAnswers(found->second);
+    if (found->second.entries.empty()) m_nodes.erase(found);
 }
 
 std::optional<AnswersAhead::Message> AnswersAhead::attributesOf(const fuse::InHeader& header)
@@ -217,12 +234,20 @@ std::optional<AnswersAhead::Message> AnswersAhead::attributesOf(const fuse::InHe
 std::optional<AnswersAhead::Message> AnswersAhead::entryOf(const fuse::Request& request)
 {
     fuse::Body body(request.body);
-    auto found = m_entries.find({request.header.nodeid, std::string(body.name())});
+    auto entry = takeEntry({request.header.nodeid, std::string(body.name())});
+    if (!entry) return std::nullopt;
+    return answer(request.header, *entry);
+}
+
+// The kernel is about to have it.
+std::optional<fuse::EntryOut> AnswersAhead::takeEntry(const Name& name)
+{
+    auto found = m_entries.find(name);
     if (found == m_entries.end()) return std::nullopt;
     auto entry = found->second;
-    std::erase(m_nodes[entry.nodeid].entries, found->first);
+    std::erase(m_nodes[entry.nodeid].entries, name);
     m_entries.erase(found);
-    return answer(request.header, entry);
+    return entry;
 }
 
 std::optional<AnswersAhead::Message> AnswersAhead::listingEndOf(const fuse::Request& request)
@@ -235,6 +260,45 @@ std::optional<AnswersAhead::Message> AnswersAhead::listingEndOf(const fuse::Requ
     found->second.listingEnd.reset();
     Message message;
     append(message, OutHeader{sizeof(OutHeader), 0, request.header.unique});
+    return message;
+}
+
+// From where the kernel is in it: behind one of its names, or at the beginning.
+std::optional<AnswersAhead::Message> AnswersAhead::listingOf(const fuse::Request& request)
+{
+    fuse::Body body(request.body);
+    auto in = body.take<fuse::ReadIn>();
+    std::uint64_t folder = request.header.nodeid;
+    auto found = m_nodes.find(folder);
+    if (found == m_nodes.end() || !body.good()) return std::nullopt;
+    About& about = found->second;
+    Message message;
+    append(message, OutHeader{sizeof(OutHeader), 0, request.header.unique});
+    fuse::Body rest(about.listing);
+    std::uint64_t at = 0;
+    bool whole = true;
+    while (rest.left() > 0) {
+        auto dirent = rest.take<fuse::Dirent>();
+        auto name = rest.data(fuse::padded(sizeof dirent + dirent.namelen) - sizeof dirent);
+        if (!rest.good()) break;
+        bool isAsked = at == in.offset || message.size() > sizeof(OutHeader);
+        auto bytes = sizeof(fuse::EntryOut) + sizeof dirent + name.size();
+        whole = !isAsked || message.size() + bytes <= sizeof(OutHeader) + in.size;
+        if (!whole) break;
+        at = dirent.off;
+        if (!isAsked) continue;
+        Name entry{folder, textOf(name.first(dirent.namelen))};
+        append(message, takeEntry(entry).value_or(fuse::EntryOut{}));
+        append(message, dirent);
+        message.insert(message.end(), name.begin(), name.end());
+    }
+    if (message.size() == sizeof(OutHeader)) return std::nullopt;
+    auto length = static_cast<std::uint32_t>(message.size());
+    std::memcpy(message.data(), &length, sizeof length);
+    if (whole) {
+        about.listing = {};
+        about.listingEnd = at;
+    }
     return message;
 }
 

@@ -41,16 +41,20 @@ private:
         std::optional<std::uint64_t> listingEnd;
         std::vector<Name> entries;  // That lead to it.
         Message contents;           // Empty: not known.
+        Message listing;            // Dirents; empty: not known.
     };
     void tell(fuse::Body body);
     void drop(std::uint64_t node);
     void dropEntry(const Name& name);
     void keepContents(std::uint64_t node, fuse::Bytes contents);
     void dropContents(About& about);
+    void dropAnswers(About& about);
+    std::optional<fuse::EntryOut> takeEntry(const Name& name);
     void forgotten(std::uint64_t node);
     std::optional<Message> attributesOf(const fuse::InHeader& header);
     std::optional<Message> entryOf(const fuse::Request& request);
     std::optional<Message> listingEndOf(const fuse::Request& request);
+    std::optional<Message> listingOf(const fuse::Request& request);
     std::optional<Message> contentsOf(const fuse::Request& request);
 
     std::mutex m_mutex;

@@ -332,12 +332,14 @@ struct InjectionDoneBody {
 
 // An answer to a question that the kernel has not asked. It is about a node: the folder of a
 // listing, the file that an entry leads to. Attributes take the place of all that was told about
-// their node before. All that was told about a node is void when it is taken back or its attributes
-// are invalidated, an entry also when its name is, and everything when the stream ends.
+// their node before, and become those of the entries that lead to it. All that was told about a
+// node is void when it is taken back or its attributes are invalidated, an entry also when its name
+// is, and everything when the stream ends.
 struct AheadBody {
     std::uint64_t node;       // As the question names it.
-    Opcode question;          // Getattr; Lookup, once; Readdirplus, once; Read, of a whole file;
-                              // Opcode{}: take all back.
+    Opcode question;          // Getattr; Lookup, once; Readdir, a whole folder's, whose names are
+                              // given with the entries that were told; Readdirplus, once; Read, of
+                              // a whole file; Opcode{}: take all back.
     std::uint32_t nameBytes;  // Of a Lookup.
     std::uint64_t offset;     // Of a Readdirplus: the end of the listing, so its data is empty.
 };

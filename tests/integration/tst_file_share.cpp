@@ -49,6 +49,7 @@ private slots:
     void aFolderMadeAnewIsAlive();
     void attributesAreTrueWhenACallReturns();
     void namesThatWereNotAskedForAreTrue();
+    void listingsThatWereNotAskedForAreTrue();
     void contentsThatWereNotReadAreTrue();
     void contentsAreTrueAmidSweeps();
 
@@ -530,6 +531,44 @@ void TestFileShare::namesThatWereNotAskedForAreTrue()
     QCOMPARE(std::filesystem::remove_all(guest("e")), std::uintmax_t{18});
     QVERIFY(!statOf(guest("e/f12")));
     QCOMPARE(namesIn(host("d")), std::set<std::string>());
+}
+
+// Two listings, one below the other, bring those below.
+void TestFileShare::listingsThatWereNotAskedForAreTrue()
+{
+    std::string secret = m_world->base + "/host/secret/";  // Where the guest hears nothing of it.
+    for (int i = 0; i < 10; ++i) {
+        auto folder = secret + "d/below/" + std::to_string(i) + "/deep";
+        std::filesystem::create_directories(folder);
+        writeText(folder + "/f", "x");
+    }
+    QTRY_VERIFY(std::time(nullptr) > statOf(secret + "d/below/9/deep")->st_ctim.tv_sec);
+    ::rename((secret + "d").c_str(), host("d").c_str());
+    auto name = [](int i) { return "d/below/" + std::to_string(i); };
+    QTRY_COMPARE(namesIn(guest("d")), std::set<std::string>{"below"});
+    QCOMPARE(namesIn(guest("d/below")).size(), std::size_t{10});
+
+    writeText(host(name(0) + "/new"), "x");
+    std::filesystem::remove_all(host(name(1) + "/deep"));
+    ::rename(host(name(2) + "/deep/f").c_str(), host(name(2) + "/deep/g").c_str());
+    ::chmod(host(name(3) + "/deep/f").c_str(), 0600);
+    QTRY_COMPARE(namesIn(guest(name(0))), (std::set<std::string>{"deep", "new"}));
+    QTRY_COMPARE(namesIn(guest(name(1))), std::set<std::string>());
+    QTRY_COMPARE(namesIn(guest(name(2) + "/deep")), std::set<std::string>{"g"});
+    QTRY_COMPARE(statOf(guest(name(3) + "/deep/f"))->st_mode & 0777, mode_t{0600});
+
+    // What the guest does holds at once.
+    QVERIFY(writeText(guest(name(4) + "/deep/g"), "x"));
+    QCOMPARE(namesIn(guest(name(4) + "/deep")), (std::set<std::string>{"f", "g"}));
+    QCOMPARE(::unlink(guest(name(5) + "/deep/f").c_str()), 0);
+    QCOMPARE(namesIn(guest(name(5) + "/deep")), std::set<std::string>());
+    QCOMPARE(::rename(guest(name(6) + "/deep").c_str(), guest(name(7) + "/moved").c_str()), 0);
+    QCOMPARE(namesIn(guest(name(6))), std::set<std::string>());
+    QCOMPARE(namesIn(guest(name(7))), (std::set<std::string>{"deep", "moved"}));
+    QCOMPARE(namesIn(guest(name(7) + "/moved")), std::set<std::string>{"f"});
+    QCOMPARE(std::filesystem::remove_all(guest(name(8))), std::uintmax_t{3});
+    QVERIFY(!statOf(host(name(8))));
+    QCOMPARE(namesIn(guest(name(9) + "/deep")), std::set<std::string>{"f"});
 }
 
 // Two files read bring the others with them; what changes before those are read must show.

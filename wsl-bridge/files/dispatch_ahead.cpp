@@ -7,8 +7,7 @@
 // - The end of a listing, which the kernel learns by asking for more.
 // - The entries beside a name that is looked up, where more than one is: a tool that knows the
 //   names (git with its index, a compiler with its includes) asks for each.
-// - The contents of small files: those beside one that is read, where more than one is, and from
-//   then on with the listings of some more folders, as a search reads one after the other.
+// - What a sweep over a tree comes to next: see dispatch_sweeps.cpp.
 // So that the agent never answers with what was:
 // - Every change of ours to a node is followed, in front of its answer, by the new attributes, or
 //   by a word that takes back what was told. Share::mutex is held from looking at the file to
@@ -20,9 +19,8 @@
 // agent forgets (FORGET) the entries that nobody asked for.
 #include "wsl-bridge/files/dispatcher.h"
 
-#include <chrono>
-
 #include "shared/core/error.h"
+#include "wsl-bridge/files/tell_ahead.h"
 
 namespace slipway {
 namespace {
@@ -31,57 +29,13 @@ constexpr std::uint32_t kNamesAskedFirst = 2;   // The second name asked for bri
 constexpr std::uint32_t kNamesAskedEvery = 64;  // And again, as some are new or were forgotten.
 constexpr std::size_t kMaxListed = 256;
 constexpr std::size_t kMaxEntries = 64;
-constexpr std::uint32_t kFilesReadFirst = 2;   // The second file read brings the others,
-constexpr std::uint32_t kFilesReadEvery = 64;  // every so often again,
-constexpr int kListingsWithContents = 16;      // and as many folders theirs.
-constexpr std::size_t kMaxFiles = 64;          // Of a folder at a time.
-constexpr std::size_t kMaxFolderBytes = 256 * 1024;
-constexpr std::uint64_t kMaxFileBytes = 32 * 1024;
-constexpr std::chrono::milliseconds kTimeGrain{20};
-
-template <class T>
-fuse::Bytes bytesOfValue(const T& value)
-{
-    return std::as_bytes(std::span(&value, 1));
-}
-
-void tell(fuse::MessageStream& stream, const fuse::AheadBody& body, std::string_view name = {},
-          fuse::Bytes data = {})
-{
-    fuse::OutHeader header{
-        static_cast<std::uint32_t>(sizeof header + sizeof body + name.size() + data.size()),
-        static_cast<std::int32_t>(fuse::Notify::Ahead), 0};
-    stream.writeAhead(
-        std::array{bytesOfValue(header), bytesOfValue(body), std::as_bytes(std::span(name)), data});
-}
-
-// Whether a change from now on will show in its times, which may be no finer than the kernel's
-// tick.
-bool isAtRest(const FileFacts& facts)
-{
-    using namespace std::chrono;
-    auto changed = seconds(facts.changed.seconds) + nanoseconds(facts.changed.nanoseconds);
-    return system_clock::now().time_since_epoch() - changed > kTimeGrain;
-}
-
-bool hasSameContents(const FileFacts& one, const FileFacts& other)
-{
-    return one.identity == other.identity && one.size == other.size &&
-           one.modified == other.modified && one.changed == other.changed;
-}
-
-bool mayTellContents(const Node& node)
-{
-    return node.isRegular() && node.lookups > 0 && node.ownChanges == 0 &&
-           !node.contentsToldAhead && node.seenSize > 0 && node.seenSize <= kMaxFileBytes;
-}
-
 }  // namespace
 
 void Dispatcher::agentIsNew()
 {
     std::lock_guard lock(m_share.mutex);
-    m_share.nodes.forEach([](Node& node) { node.toldAhead = node.contentsToldAhead = false; });
+    m_share.nodes.forEach(
+        [](Node& node) { node.toldAhead = node.contentsToldAhead = node.wasListed = false; });
 }
 
 void Dispatcher::attributesAhead(Call& call, Node& node, int ownChanges)
@@ -91,14 +45,14 @@ void Dispatcher::attributesAhead(Call& call, Node& node, int ownChanges)
     if (!facts) return takeBack(call, node);
     auto attributes = attributesOf(node, *facts);
     if (attributes.attrValid != Coherence::kForever) return takeBack(call, node);
-    tell(call.stream, {node.id, fuse::Opcode::Getattr, 0, 0}, {}, bytesOfValue(attributes));
+    tellAhead(call.stream, {node.id, fuse::Opcode::Getattr, 0, 0}, {}, bytesOfValue(attributes));
     node.toldAhead = true;
 }
 
 void Dispatcher::takeBack(Call& call, Node& node)
 {
     if (!std::exchange(node.toldAhead, false)) return;
-    tell(call.stream, {node.id, fuse::Opcode{}, 0, 0});
+    tellAhead(call.stream, {node.id, fuse::Opcode{}, 0, 0});
 }
 
 void Dispatcher::nodeChanged(Call& call, std::uint64_t id, int ownChanges)
@@ -121,17 +75,18 @@ void Dispatcher::listingEnds(Call& call, std::uint64_t offset)
     Node* node = m_share.nodes.find(call.header.nodeid);
     if (!node || node->ownChanges > 0 || m_coherence.entrySeconds(*node) != Coherence::kForever)
         return;
-    tell(call.stream, {node->id, fuse::Opcode::Readdirplus, 0, offset});
+    tellAhead(call.stream, {node->id, fuse::Opcode::Readdirplus, 0, offset});
     node->toldAhead = true;
 }
 
-void Dispatcher::nameAsked(Call& call, const At& where)
+// Whether it was one of more than one.
+bool Dispatcher::nameAsked(Call& call, const At& where)
 {
     {
         std::lock_guard lock(m_share.mutex);
         Node* parent = m_share.nodes.find(where.parent);
-        if (!parent || m_coherence.entrySeconds(*parent) != Coherence::kForever) return;
-        if (++parent->namesAsked % kNamesAskedEvery != kNamesAskedFirst) return;
+        if (!parent || m_coherence.entrySeconds(*parent) != Coherence::kForever) return false;
+        if (++parent->namesAsked % kNamesAskedEvery != kNamesAskedFirst) return false;
     }
     std::size_t listed = 0;
     std::size_t told = 0;
@@ -141,6 +96,7 @@ void Dispatcher::nameAsked(Call& call, const At& where)
         told += entryAhead(call, {where.parent, where.directory, std::string(entry.name)});
         return ++listed < kMaxListed && told < kMaxEntries;
     });
+    return true;
 }
 
 // Unless the guest knows it, or is about to be told.
@@ -166,87 +122,11 @@ bool Dispatcher::entryAhead(Call& call, const At& where)
         m_coherence.forget(node.id, 1);
         return false;
     }
-    tell(call.stream,
-         {parent->id, fuse::Opcode::Lookup, static_cast<std::uint32_t>(where.name.size()), 0},
-         where.name, bytesOfValue(entry));
+    tellAhead(call.stream,
+              {parent->id, fuse::Opcode::Lookup, static_cast<std::uint32_t>(where.name.size()), 0},
+              where.name, bytesOfValue(entry));
     node.toldAhead = true;
     return true;
-}
-
-// From its beginning. This and the next are called behind the answer: who asked goes on meanwhile.
-void Dispatcher::fileRead(Call& call)
-{
-    std::uint64_t folder = 0;
-    {
-        std::lock_guard lock(m_share.mutex);
-        Node* node = m_share.nodes.find(call.header.nodeid);
-        if (!node || node->names.empty()) return;
-        node->contentsToldAhead = false;
-        Node* parent = m_share.nodes.find(node->names.front().parent);
-        if (!parent || ++parent->filesRead % kFilesReadEvery != kFilesReadFirst) return;
-        folder = parent->id;
-    }
-    m_listingsWithContents = kListingsWithContents;
-    contentsAhead(call, folder);
-}
-
-void Dispatcher::folderListed(Call& call)
-{
-    if (m_listingsWithContents > 0 && m_listingsWithContents-- > 0)
-        contentsAhead(call, call.header.nodeid);
-}
-
-void Dispatcher::contentsAhead(Call& call, std::uint64_t folder)
-{
-    HandlePtr directory;
-    std::vector<std::pair<std::string, std::uint32_t>> files;
-    {
-        std::lock_guard lock(m_share.mutex);
-        Node* node = m_share.nodes.find(folder);
-        if (!node || m_coherence.entrySeconds(*node) != Coherence::kForever) return;
-        auto handle = m_share.nodes.handleOf(*node);
-        if (!handle) return;
-        directory = *handle;
-        m_share.nodes.forEachChild(folder, [&](const std::string& name, const Node& child) {
-            if (files.size() < kMaxFiles && child.id != call.header.nodeid &&
-                mayTellContents(child))
-                files.emplace_back(name, child.ownChangesBegun);
-        });
-    }
-    std::size_t bytes = 0;
-    for (const auto& [name, changesBegun] : files) {
-        if (bytes >= kMaxFolderBytes) break;
-        bytes += contentsAhead(call, {folder, directory, name}, changesBegun);
-    }
-    call.stream.flush();
-}
-
-// How many bytes; 0 where the file is not, or may not be, what it was when its changes were
-// counted.
-std::size_t Dispatcher::contentsAhead(Call& call, const At& where, std::uint32_t changesBegun)
-{
-    auto file = m_share.tree.openChild(*where.directory, where.name);
-    if (!file) return 0;
-    auto before = m_share.tree.facts(**file);
-    bool isSmall = before && (before->mode & fuse::kTypeMask) == fuse::kTypeRegular &&
-                   before->size <= kMaxFileBytes;
-    if (!isSmall || !isAtRest(*before)) return 0;
-    auto contents = m_share.tree.peek(**file, before->size);
-    if (!contents || contents->size() != before->size) return 0;
-
-    std::lock_guard lock(m_share.mutex);
-    Node* node = m_share.nodes.childOf(where.parent, where.name);
-    bool isUntouched = node && node->identity == before->identity && mayTellContents(*node) &&
-                       node->ownChangesBegun == changesBegun;
-    if (!isUntouched) return 0;
-    auto facts = m_share.tree.facts(**file);
-    if (!facts || !hasSameContents(*facts, *before)) return 0;
-    auto attributes = attributesOf(*node, *facts);
-    if (attributes.attrValid != Coherence::kForever) return 0;
-    tell(call.stream, {node->id, fuse::Opcode::Getattr, 0, 0}, {}, bytesOfValue(attributes));
-    tell(call.stream, {node->id, fuse::Opcode::Read, 0, 0}, {}, *contents);
-    node->toldAhead = node->contentsToldAhead = true;
-    return contents->size();
 }
 
 }  // namespace slipway

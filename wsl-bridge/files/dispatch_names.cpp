@@ -100,8 +100,9 @@ Dispatcher::Outcome Dispatcher::lookup(Call& call)
         return {};
     }
     if (!entry) return refuse(entry.error());
-    nameAsked(call, where);
+    bool moreLikely = nameAsked(call, where);
     call.replyValue(*entry);
+    if (moreLikely) namesSwept(call, where.parent);
     return {};
 }
 

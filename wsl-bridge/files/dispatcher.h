@@ -122,11 +122,15 @@ private:
     void nodeChanged(Call& call, std::uint64_t node, int ownChanges = 0);
     void nodeRead(Call& call);
     void listingEnds(Call& call, std::uint64_t offset);
-    void nameAsked(Call& call, const At& where);
+    bool nameAsked(Call& call, const At& where);
     bool entryAhead(Call& call, const At& where);
-    // And behind it.
+    // dispatch_sweeps.cpp: behind the answer.
     void fileRead(Call& call);
     void folderListed(Call& call);
+    void namesSwept(Call& call, std::uint64_t folder);
+    void listingIsOut(Call& call, std::uint64_t folder);
+    void foldersBelowAhead(Call& call, std::uint64_t folder, int& left);
+    bool listingAhead(Call& call, std::uint64_t folder);
     void contentsAhead(Call& call, std::uint64_t folder);
     std::size_t contentsAhead(Call& call, const At& where, std::uint32_t changesBegun);
 

@@ -66,6 +66,7 @@ struct Node {
     std::uint32_t ownChangesBegun = 0;  // Ever.
     bool toldAhead = false;             // The agent may have something about it to answer with.
     bool contentsToldAhead = false;     // And not been asked for here since.
+    bool wasListed = false;             // By the guest, or ahead.
     std::uint32_t namesAsked = 0;       // In this folder, by LOOKUP.
     std::uint32_t filesRead = 0;        // In this folder, from their beginning.
 

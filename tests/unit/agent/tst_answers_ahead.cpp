@@ -141,6 +141,46 @@ std::optional<std::string> contentsAsked(AnswersAhead& answers, std::uint64_t no
     return std::string(reinterpret_cast<const char*>(rest.data()), rest.size());
 }
 
+std::vector<std::byte> listingAhead(std::uint64_t folder, const std::vector<std::string>& names)
+{
+    auto message = messageOf(notice(Notify::Ahead), AheadBody{folder, Opcode::Readdir, 0, 0});
+    std::uint64_t cursor = 0;
+    for (const auto& name : names) {
+        Dirent dirent{1, ++cursor, static_cast<std::uint32_t>(name.size()), 8};
+        auto head = std::as_bytes(std::span(&dirent, 1));
+        message.insert(message.end(), head.begin(), head.end());
+        auto text = std::as_bytes(std::span(name));
+        message.insert(message.end(), text.begin(), text.end());
+        message.resize(message.size() + padded(name.size()) - name.size());
+    }
+    return message;
+}
+
+// The names and nodes that a READDIRPLUS is answered; none: it goes to the server.
+std::optional<std::vector<std::pair<std::string, std::uint64_t>>> listed(AnswersAhead& answers,
+                                                                         std::uint64_t folder,
+                                                                         std::uint64_t offset,
+                                                                         std::uint32_t size)
+{
+    InHeader header = headerOf(Opcode::Readdirplus, folder);
+    ReadIn in{};
+    in.offset = offset;
+    in.size = size;
+    auto answer = answers.answerTo({header, std::as_bytes(std::span(&in, 1))});
+    if (!answer) return std::nullopt;
+    std::vector<std::pair<std::string, std::uint64_t>> all;
+    Body body(*answer);
+    if (body.take<OutHeader>().len != answer->size()) return all;
+    while (body.left() > 0) {
+        auto entry = body.take<EntryOut>();
+        auto dirent = body.take<Dirent>();
+        auto name = body.data(padded(dirent.namelen));
+        all.emplace_back(std::string(reinterpret_cast<const char*>(name.data()), dirent.namelen),
+                         entry.nodeid);
+    }
+    return all;
+}
+
 }  // namespace
 
 class TestAnswersAhead : public QObject {
@@ -243,7 +283,7 @@ private slots:
         QCOMPARE(forgetsOf(answers), (Forgets{{10, 1}}));
 
         answers.follow(entryAhead(2, "a", 10));
-        answers.follow(ahead(10, 5));  // By another name of it, say.
+        answers.follow(messageOf(notice(Notify::Ahead), AheadBody{10, Opcode{}, 0, 0}));
         QVERIFY(!lookedUp(answers, 2, "a"));
         QCOMPARE(forgetsOf(answers), (Forgets{{10, 1}}));
 
@@ -257,6 +297,21 @@ private slots:
         answers.clear();
         QCOMPARE(forgetsOf(answers), (Forgets{{10, 1}}));
         QVERIFY(forgetsOf(answers).empty());
+    }
+
+    void keepsAnEntryWithTheAttributesToldLast()
+    {
+        AnswersAhead answers;
+        answers.follow(entryAhead(2, "a", 10));
+        answers.follow(ahead(10, 55));
+        InHeader header = headerOf(Opcode::Lookup, 2);
+        auto answer = answers.answerTo({header, std::as_bytes(std::span("a", 2))});
+        QVERIFY(answer);
+        Body body(*answer);
+        body.take<OutHeader>();
+        auto entry = body.take<EntryOut>();
+        QCOMPARE(entry.nodeid, 10u);
+        QCOMPARE(entry.attr.size, 55u);
     }
 
     void keepsAnEntryThatTheKernelForgetsByAnotherName()
@@ -289,6 +344,31 @@ private slots:
         answers.follow(ends);
         answers.follow(ahead(2, 5));  // A name was made in it.
         QVERIFY(!endsAt(99));
+    }
+
+    void answersAListingWithTheEntriesThatWereTold()
+    {
+        AnswersAhead answers;
+        answers.follow(entryAhead(2, "a", 10));
+        answers.follow(entryAhead(2, "c", 12));
+        answers.follow(listingAhead(2, {"a", "b", "c"}));
+        using Entries = std::vector<std::pair<std::string, std::uint64_t>>;
+        QVERIFY(!listed(answers, 3, 0, 4096));
+        QVERIFY(!listed(answers, 2, 77, 4096));
+        QVERIFY(!listed(answers, 2, 0, 100));  // Not even one has room.
+        QCOMPARE(listed(answers, 2, 0, 400), (Entries{{"a", 10}, {"b", 0}}));
+        QCOMPARE(listed(answers, 2, 2, 400), (Entries{{"c", 12}}));
+        QCOMPARE(listed(answers, 2, 3, 400), Entries{});  // The end.
+        QVERIFY(!listed(answers, 2, 0, 4096));
+        QVERIFY(!lookedUp(answers, 2, "a"));
+        QVERIFY(forgetsOf(answers).empty());  // The kernel has them now.
+
+        answers.follow(listingAhead(2, {"a"}));
+        answers.follow(ahead(2, 5));  // A name was made in it.
+        QVERIFY(!listed(answers, 2, 0, 4096));
+        answers.follow(listingAhead(2, {"a"}));
+        answers.follow(messageOf(notice(Notify::InvalInode), NotifyInvalInode{2, 0, 0}));
+        QVERIFY(!listed(answers, 2, 0, 4096));
     }
 
     void answersContentsOnce()
