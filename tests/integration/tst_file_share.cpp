@@ -102,6 +102,8 @@ void TestFileShare::largeFilesAreReadWhole()
     std::string text;
     for (int i = 0; text.size() < 5'000'000; ++i) text += std::to_string(i) + ' ';
     QVERIFY(writeText(host("f"), text));
+    auto size = static_cast<off_t>(text.size());
+    QTRY_VERIFY(statOf(guest("f")) && statOf(guest("f"))->st_size == size);
     QVERIFY(textIn(guest("f")) == text);
 
     // Neither a part that begins within a page, nor one that reaches over the end.
