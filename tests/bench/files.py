@@ -10,6 +10,8 @@ import contextlib
 import json
 import os
 import resource
+import select
+import signal
 import socket
 import statistics
 import subprocess
@@ -250,6 +252,10 @@ def coherence(verdict, share, source):
 
 
 def memory(verdict, share):
+    for pid in pids_of("slipway-bridge", share.slipway.home):  # It has room left from the work before.
+        os.kill(pid, signal.SIGTERM)
+        select.select([os.pidfd_open(pid)], [], [], 10)
+    share.slipway.start()
     share.fresh()
     bridge = pids_of("slipway-bridge", share.slipway.home)
     before, known = pss_mb(bridge), int(share.files().get("known", 0))

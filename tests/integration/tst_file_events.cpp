@@ -54,6 +54,8 @@ private slots:
 
     void hostChangesRaiseEvents_data();
     void hostChangesRaiseEvents();
+    void whatARemovedTreeHeldIsToldOf();
+    void aBurstIsToldOfWhole();
     void ownChangesRaiseOneEvent();
 
 private:
@@ -98,6 +100,16 @@ void TestFileEvents::hostChangesRaiseEvents_data()
     QTest::newRow("symlink") << Step([=](const std::string& dir) {
         ::symlink("f", path(dir, "s").c_str());
     }) << Expected{{IN_CREATE, "s"}};
+    QTest::newRow("link") << Step([=](const std::string& dir) {
+        ::link(path(dir, "f").c_str(), path(dir, "hard").c_str());
+    }) << Expected{{IN_CREATE, "hard"}};
+    QTest::newRow("fifo") << Step([=](const std::string& dir) {
+        ::mkfifo(path(dir, "pipe").c_str(), 0644);
+    }) << Expected{{IN_CREATE, "pipe"}};
+    QTest::newRow("replaced") << Step([=](const std::string& dir) {
+        writeText(path(dir, ".f"), "new");
+        ::rename(path(dir, ".f").c_str(), path(dir, "f").c_str());
+    }) << Expected{{IN_MOVED_TO, "f"}};
     QTest::newRow("write") << Step([=](const std::string& dir) {
         writeText(path(dir, "f"), "x", std::ios::app);
     }) << Expected{{IN_MODIFY, "f"}, {IN_CLOSE_WRITE, "f"}};
@@ -136,6 +148,40 @@ void TestFileEvents::hostChangesRaiseEvents()
     change(host("w"));
     for (const auto& event : events)
         QTRY_VERIFY(watcher.count(event.first, event.second) > before[event]);
+}
+
+// Each is told when the folder that it was in has gone already.
+void TestFileEvents::whatARemovedTreeHeldIsToldOf()
+{
+    std::filesystem::create_directories(host("w/sub/deep"));
+    for (const char* name : {"w/sub/a", "w/sub/b", "w/sub/deep/c"})
+        QVERIFY(writeText(host(name), "x"));
+    QTRY_COMPARE(textIn(guest("w/sub/deep/c")), "x");
+    Watcher top(guest("w")), sub(guest("w/sub")), deep(guest("w/sub/deep"));
+    QVERIFY(top.armed() && sub.armed() && deep.armed());
+    std::filesystem::remove_all(host("w/sub"));
+    QTRY_COMPARE(top.count(IN_DELETE, "sub"), 1);
+    for (const char* name : {"a", "b", "deep"}) QTRY_COMPARE(sub.count(IN_DELETE, name), 1);
+    QTRY_COMPARE(deep.count(IN_DELETE, "c"), 1);
+    QTRY_COMPARE(deep.count(IN_DELETE_SELF, ""), 1);
+    QTRY_COMPARE(sub.count(IN_DELETE_SELF, ""), 1);
+}
+
+void TestFileEvents::aBurstIsToldOfWhole()
+{
+    constexpr int kFiles = 20000;
+    ::mkdir(host("w").c_str(), 0755);
+    QTRY_VERIFY(statOf(guest("w")));
+    Watcher watcher(guest("w"));
+    QVERIFY(watcher.armed());
+    for (int i = 0; i < kFiles; ++i)
+        Descriptor(::open(host("w/" + std::to_string(i)).c_str(), O_CREAT | O_WRONLY, 0644));
+    int next = 0;
+    auto heard = [&] {
+        while (next < kFiles && watcher.count(IN_CREATE, std::to_string(next)) > 0) ++next;
+        return next == kFiles;
+    };
+    QTRY_VERIFY2_WITH_TIMEOUT(heard(), std::to_string(next).c_str(), 60000);
 }
 
 void TestFileEvents::ownChangesRaiseOneEvent()

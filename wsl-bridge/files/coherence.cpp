@@ -461,8 +461,21 @@ void Coherence::fillPaths(InjectionOrder& order)
         auto path = node ? m_share.nodes.pathOf(*node) : std::nullopt;
         return path ? (*path + "/" + name).substr(1) : std::string();
     };
-    if (order.path.empty()) order.path = below(order.directory, order.name);
-    if (order.newDirectory) order.newPath = below(order.newDirectory, order.newName);
+    auto addWay = [&](std::uint64_t directory) {
+        for (Node* node = m_share.nodes.find(directory); node && !node->names.empty();) {
+            const auto& name = node->names.front();
+            order.way.push_back({name.parent, name.name, node->id});
+            node = m_share.nodes.find(name.parent);
+        }
+    };
+    if (order.path.empty()) {
+        order.path = below(order.directory, order.name);
+        addWay(order.directory);
+    }
+    if (order.newDirectory) {
+        order.newPath = below(order.newDirectory, order.newName);
+        addWay(order.newDirectory);
+    }
 }
 
 }  // namespace slipway

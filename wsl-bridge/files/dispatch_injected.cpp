@@ -49,6 +49,15 @@ bool Dispatcher::answerInjected(Call& call, const InjectionOrder& order)
     switch (call.header.opcode) {
         case Opcode::Lookup:
             return lookupInjected(call, order);
+        case Opcode::Getattr: {  // Of a folder on the way that has gone, to walk over it.
+            std::lock_guard lock(m_share.mutex);
+            Node* node = m_share.nodes.find(call.header.nodeid);
+            if (!node || factsOf(*node)) return false;
+            fuse::AttrOut out{};
+            out.attr = attrOf(lastFactsOf(*node));
+            call.replyValue(out);
+            return true;
+        }
         case Opcode::Mknod:
         case Opcode::Mkdir:
         case Opcode::Symlink:
@@ -113,6 +122,7 @@ bool Dispatcher::lookupInjected(Call& call, const InjectionOrder& order)
                     name == order.newName;
     bool isAboutContents = order.what == Injection::Modify || order.what == Injection::Attrib;
     if (isAboutContents || (!isSource && !isTarget)) {
+        if (!isSource && !isTarget && lookupOnTheWay(call, order, name)) return true;
         call.body = fuse::Body(std::as_bytes(std::span(name.data(), name.size() + 1)));
         return false;
     }
@@ -124,28 +134,45 @@ bool Dispatcher::lookupInjected(Call& call, const InjectionOrder& order)
         call.error(Errno::NoEntry);
         return true;
     }
-    {
-        std::lock_guard lock(m_share.mutex);
-        Node* node = m_share.nodes.find(wanted);
-        if (node && node->lookups > 0) {
-            FileFacts facts;
-            if (auto found = factsOf(*node)) {
-                facts = *found;
-            } else {
-                facts.identity = node->identity;
-                facts.mode = node->mode;
-                facts.links = 1;
-            }
-            m_share.nodes.countLookup(*node);
-            fuse::EntryOut out{};
-            out.nodeid = node->id;
-            out.attr = attrOf(facts);
-            call.replyValue(out);
-            return true;
-        }
-    }
-    replyGone(call, order.mode);
+    if (!replyKnown(call, wanted)) replyGone(call, order.mode);
     return true;
+}
+
+// A folder on the way that has gone since, as after rm -r: whoever watches it is to hear of what
+// was in it.
+bool Dispatcher::lookupOnTheWay(Call& call, const InjectionOrder& order, std::string_view name)
+{
+    for (const auto& step : order.way) {
+        if (step.folder != call.header.nodeid || step.name != name) continue;
+        auto where = at(step.folder, name);
+        if (where && m_share.tree.factsOfChild(*where->directory, name)) return false;
+        return replyKnown(call, step.node);
+    }
+    return false;
+}
+
+// False: the guest does not know it.
+bool Dispatcher::replyKnown(const Call& call, std::uint64_t id)
+{
+    std::lock_guard lock(m_share.mutex);
+    Node* node = m_share.nodes.find(id);
+    if (!node || node->lookups == 0) return false;
+    m_share.nodes.countLookup(*node);
+    fuse::EntryOut out{};
+    out.nodeid = node->id;
+    out.attr = attrOf(lastFactsOf(*node));
+    call.replyValue(out);
+    return true;
+}
+
+FileFacts Dispatcher::lastFactsOf(Node& node)
+{
+    if (auto facts = factsOf(node)) return *facts;
+    FileFacts facts;
+    facts.identity = node.identity;
+    facts.mode = node.mode;
+    facts.links = 1;
+    return facts;
 }
 
 bool Dispatcher::makeInjected(Call& call, const InjectionOrder& order)

@@ -137,6 +137,8 @@ private:
     // dispatch_injected.cpp
     bool answerInjected(Call& call, const InjectionOrder& order);
     bool lookupInjected(Call& call, const InjectionOrder& order);
+    bool lookupOnTheWay(Call& call, const InjectionOrder& order, std::string_view name);
+    bool replyKnown(const Call& call, std::uint64_t id);
     bool makeInjected(Call& call, const InjectionOrder& order);
     void finishInjected(const Call& call, bool wasAsked);
     void replyGone(const Call& call, std::uint32_t mode);
@@ -145,6 +147,7 @@ private:
     FuseResult<Node*> nodeOf(std::uint64_t id);
     fuse::EntryOut fillEntry(Node& node, const FileFacts& facts, const Node& parent);
     FuseResult<FileFacts> factsOf(Node& node) { return m_share.nodes.factsOf(node); }
+    FileFacts lastFactsOf(Node& node);  // Of one that has gone, what is known of it.
     fuse::AttrOut attributesOf(Node& node, const FileFacts& facts);
     void attributesAhead(Call& call, Node& node, int ownChanges);
     void takeBack(Call& call, Node& node);

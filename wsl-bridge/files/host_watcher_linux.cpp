@@ -131,27 +131,35 @@ public:
                 events.push_back(std::move(seen));
             }
         }
-        alignas(inotify_event) std::array<char, 65536> buffer;
-        ssize_t count = ::read(m_inotify.get(), buffer.data(), buffer.size());
-        for (ssize_t at = 0; at < count;) {
-            const auto* event = reinterpret_cast<const inotify_event*>(buffer.data() + at);
-            at += static_cast<ssize_t>(sizeof *event + event->len);
-            auto what = meaningOf(event->mask);
-            if (!what) continue;
-            HostEvent seen;
-            seen.what = *what;
-            seen.watch = event->wd;
-            seen.isDirectory = (event->mask & IN_ISDIR) != 0;
-            seen.cookie = event->cookie;
-            if (event->len > 0) seen.name = event->name;
-            events.push_back(std::move(seen));
-        }
+        readEvents(events);
         return events;
     }
 
     void wake() override { ::eventfd_write(m_wake.get(), 1); }
 
 private:
+    // All there are: the kernel keeps 16,384, and more may come while these are dealt with.
+    void readEvents(std::vector<HostEvent>& events)
+    {
+        alignas(inotify_event) std::array<char, 65536> buffer;
+        for (ssize_t count = 0;
+             (count = ::read(m_inotify.get(), buffer.data(), buffer.size())) > 0;) {
+            for (ssize_t at = 0; at < count;) {
+                const auto* event = reinterpret_cast<const inotify_event*>(buffer.data() + at);
+                at += static_cast<ssize_t>(sizeof *event + event->len);
+                auto what = meaningOf(event->mask);
+                if (!what) continue;
+                HostEvent seen;
+                seen.what = *what;
+                seen.watch = event->wd;
+                seen.isDirectory = (event->mask & IN_ISDIR) != 0;
+                seen.cookie = event->cookie;
+                if (event->len > 0) seen.name = event->name;
+                events.push_back(std::move(seen));
+            }
+        }
+    }
+
     Descriptor m_inotify;
     Descriptor m_wake;
     MountTable m_mounts;

@@ -8,7 +8,7 @@ namespace slipway {
 namespace {
 
 constexpr std::size_t kMaxNotes = 65536;
-constexpr std::size_t kMaxOrders = 16384;  // As many as the host's own event queue holds.
+constexpr std::size_t kMaxOrders = 131072;  // Some 40 MB.
 constexpr std::chrono::seconds kMaxInjection{2};
 
 template <class T>

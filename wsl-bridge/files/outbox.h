@@ -41,6 +41,14 @@ struct InjectionOrder {
     std::uint64_t replaced = 0;  // The one that a rename replaced; 0: none that the guest knows.
     std::uint32_t mode = 0;
     std::string path, newPath;  // As the injector needs them.
+    // The folders on the way, as they were when it happened: they may be gone when the injector
+    // walks over them.
+    struct Step {
+        std::uint64_t folder;
+        std::string name;
+        std::uint64_t node;
+    };
+    std::vector<Step> way;
     // The kernel has asked us what they lead to, since they were expired for this.
     bool nameAsked = false, newNameAsked = false;
 };
