@@ -301,15 +301,19 @@ bool FuseRelay::deliverRest(const StreamPtr& stream, Message& head)
         header.unique = headOf<InHeader>(*pending->second).unique;
     }
     bool whole = m_pipe->take(std::as_bytes(std::span(&header, 1))) && stream->readRest(*m_pipe);
+    Message copy;
     if (!whole) {
-        m_pipe->clear();
-        return false;
+        copy = m_pipe->drain();
+        if (!stream->readRest(copy)) return false;
     }
     {
         std::lock_guard lock(m_mutex);
         m_pending.erase(header.unique & ~fuse::kResentBit);
     }
-    if (!m_pipe->giveTo(m_options.device.get())) logRefused(header, errno);
+    if (!whole)
+        writeToDevice(m_options.device.get(), copy);
+    else if (!m_pipe->giveTo(m_options.device.get()))
+        logRefused(header, errno);
     return true;
 }
 

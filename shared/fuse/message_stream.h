@@ -23,10 +23,10 @@ public:
     bool read(std::vector<std::byte>& message);
 
     // The same for a single reader; but of a message with more than `whole` bytes only the head,
-    // and the rest is to be read next, by one of the two below.
+    // and the rest is to be read next, by the two below.
     bool readHead(std::vector<std::byte>& message, std::size_t whole);
-    bool readRest(std::vector<std::byte>& message);
-    bool readRest(KernelPipe& rest);
+    bool readRest(std::vector<std::byte>& message);  // Appends it.
+    bool readRest(KernelPipe& rest);  // False, too: it does not fit, and what is left can be read.
 
     // All parts as one message. False: the peer has gone. From any thread.
     bool write(std::span<const Bytes> parts);

@@ -4,6 +4,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -88,17 +89,20 @@ bool MessageStream::readRest(std::vector<std::byte>& message)
 {
     std::lock_guard lock(m_readMutex);
     std::size_t head = message.size();
-    message.resize(head + m_rest);
+    message.resize(head + std::exchange(m_rest, 0));
     return readAll(std::span(message).subspan(head));
 }
 
 bool MessageStream::readRest(KernelPipe& rest)
 {
     std::lock_guard lock(m_readMutex);
-    std::size_t have = std::min(m_rest, m_end - m_begin);
-    if (!rest.take(std::span(m_buffer).subspan(m_begin, have))) return false;
-    m_begin += have;
-    return rest.takeFrom(m_socket.get(), m_rest - have);
+    std::size_t buffered = std::min(m_rest, m_end - m_begin);
+    std::size_t before = rest.size();
+    bool whole = rest.take(std::span(m_buffer).subspan(m_begin, buffered));
+    m_begin += rest.size() - before;
+    whole = whole && rest.takeFrom(m_socket.get(), m_rest - buffered);
+    m_rest -= rest.size() - before;
+    return whole;
 }
 
 // What the buffer does not hold goes straight where it belongs.

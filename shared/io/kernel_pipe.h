@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "shared/io/descriptor.h"
 
@@ -23,7 +24,8 @@ public:
     // nothing is held.
     std::optional<std::size_t> takeFrom(int file, std::uint64_t offset, std::size_t count);
 
-    // Waits for all of them. False: the stream has ended, or they do not fit.
+    // Waits for all of them. False: the stream has ended, or they do not fit: a page of the pipe
+    // holds one piece, however small. What came is held.
     bool takeFrom(int socket, std::size_t count);
     bool take(std::span<const std::byte> bytes);
 
@@ -31,6 +33,7 @@ public:
     // process ignores SIGPIPE, where it is a socket.
     bool giveTo(int descriptor);
 
+    std::vector<std::byte> drain();  // To this process's memory after all.
     void clear();
 
 private:

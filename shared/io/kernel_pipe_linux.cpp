@@ -87,6 +87,19 @@ bool KernelPipe::giveTo(int descriptor)
     return true;
 }
 
+std::vector<std::byte> KernelPipe::drain()
+{
+    std::vector<std::byte> bytes(m_size);
+    std::size_t have = 0;
+    for (ssize_t count = 0;
+         have < m_size && (count = ::read(m_out.get(), bytes.data() + have, m_size - have)) > 0;) {
+        have += static_cast<std::size_t>(count);
+    }
+    bytes.resize(have);
+    m_size = 0;
+    return bytes;
+}
+
 void KernelPipe::clear()
 {
     std::array<char, 65536> nowhere;
