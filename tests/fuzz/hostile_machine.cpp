@@ -104,6 +104,11 @@ public:
         fs::create_directory(base / "secret");
         writeFile(base / "secret/file", kSecret);
     }
+    ~Host()
+    {
+        std::error_code ignored;  // QTemporaryDir leaves a name that is not UTF-8.
+        fs::remove_all(base, ignored);
+    }
     void makeShared() const
     {
         fs::remove_all(base / "shared");

@@ -116,6 +116,8 @@ void TestFileConfinement::cleanup()
 {
     m_client.reset();
     m_server.reset();
+    std::error_code ignored;  // QTemporaryDir leaves a name that is not UTF-8.
+    std::filesystem::remove_all(m_base, ignored);
     m_dir.reset();
     m_gid = 0;
 }
