@@ -15,6 +15,12 @@ namespace slipway::fuse {
 
 using Bytes = std::span<const std::byte>;
 
+template <class T>
+Bytes bytesOfValue(const T& value)
+{
+    return std::as_bytes(std::span(&value, 1));
+}
+
 // Reads a message's body from front to back. The first thing that is missing or malformed makes it
 // bad, and whatever is read from then on is empty: check good() once, after the last field.
 class Body {

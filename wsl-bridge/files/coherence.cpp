@@ -456,26 +456,19 @@ std::uint32_t Coherence::modeAt(Node& directory, const std::string& name, bool i
 
 void Coherence::fillPaths(InjectionOrder& order)
 {
-    auto below = [this](std::uint64_t directory, const std::string& name) {
+    auto wayTo = [&](std::uint64_t directory, std::string path) {
         Node* node = m_share.nodes.find(directory);
-        auto path = node ? m_share.nodes.pathOf(*node) : std::nullopt;
-        return path ? (*path + "/" + name).substr(1) : std::string();
-    };
-    auto addWay = [&](std::uint64_t directory) {
-        for (Node* node = m_share.nodes.find(directory); node && !node->names.empty();) {
-            const auto& name = node->names.front();
-            order.way.push_back({name.parent, name.name, node->id});
-            node = m_share.nodes.find(name.parent);
+        while (node && node->id != fuse::kRootId) {
+            if (node->names.empty()) return std::string();
+            const auto& step = node->names.front();
+            order.way.push_back({step.parent, step.name, node->id});
+            path.insert(0, step.name + "/");
+            node = m_share.nodes.find(step.parent);
         }
+        return node ? path : std::string();
     };
-    if (order.path.empty()) {
-        order.path = below(order.directory, order.name);
-        addWay(order.directory);
-    }
-    if (order.newDirectory) {
-        order.newPath = below(order.newDirectory, order.newName);
-        addWay(order.newDirectory);
-    }
+    if (order.path.empty()) order.path = wayTo(order.directory, order.name);
+    if (order.newDirectory) order.newPath = wayTo(order.newDirectory, order.newName);
 }
 
 }  // namespace slipway

@@ -60,9 +60,9 @@ void Dispatcher::fileRead(Call& call)
     {
         std::lock_guard lock(m_share.mutex);
         Node* node = m_share.nodes.find(call.header.nodeid);
-        if (!node || node->names.empty()) return;
+        if (!node) return;
         node->contentsToldAhead = false;
-        Node* parent = m_share.nodes.find(node->names.front().parent);
+        Node* parent = m_share.nodes.parentOf(*node);
         if (!parent || ++parent->filesRead % kFilesReadEvery != kFilesReadFirst) return;
         folder = parent->id;
     }
@@ -77,9 +77,9 @@ void Dispatcher::folderListed(Call& call)
     {
         std::lock_guard lock(m_share.mutex);
         Node* node = m_share.nodes.find(call.header.nodeid);
-        if (!node || node->names.empty()) return;
+        if (!node) return;
         node->wasListed = true;
-        Node* parent = m_share.nodes.find(node->names.front().parent);
+        Node* parent = m_share.nodes.parentOf(*node);
         sweeps = parent && parent->wasListed;
     }
     listingIsOut(call, call.header.nodeid);
@@ -93,8 +93,7 @@ void Dispatcher::namesSwept(Call& call, std::uint64_t folder)
     {
         std::lock_guard lock(m_share.mutex);
         Node* node = m_share.nodes.find(folder);
-        if (!node || node->names.empty()) return;
-        Node* parent = m_share.nodes.find(node->names.front().parent);
+        Node* parent = node ? m_share.nodes.parentOf(*node) : nullptr;
         if (!parent || parent->namesAsked < 2) return;
     }
     int left = kFoldersBelow;
@@ -127,17 +126,22 @@ void Dispatcher::foldersBelowAhead(Call& call, std::uint64_t folder, int& left)
     }
 }
 
+// Null: not every change in it would be heard of, or it is not there any more.
+HandlePtr Dispatcher::watchedFolder(std::uint64_t folder)
+{
+    Node* node = m_share.nodes.find(folder);
+    if (!node || m_coherence.entrySeconds(*node) != Coherence::kForever) return nullptr;
+    return m_share.nodes.handleOf(*node).value_or(nullptr);
+}
+
 bool Dispatcher::listingAhead(Call& call, std::uint64_t folder)
 {
     HandlePtr directory;
     {
         std::lock_guard lock(m_share.mutex);
-        Node* node = m_share.nodes.find(folder);
-        if (!node || m_coherence.entrySeconds(*node) != Coherence::kForever) return false;
-        auto handle = m_share.nodes.handleOf(*node);
-        if (!handle) return false;
-        directory = *handle;
+        directory = watchedFolder(folder);
     }
+    if (!directory) return false;
     auto before = m_share.tree.facts(*directory);
     if (!before || !isAtRest(*before)) return false;
     std::vector<std::byte> room;
@@ -173,11 +177,8 @@ void Dispatcher::contentsAhead(Call& call, std::uint64_t folder)
     std::vector<std::pair<std::string, std::uint32_t>> files;
     {
         std::lock_guard lock(m_share.mutex);
-        Node* node = m_share.nodes.find(folder);
-        if (!node || m_coherence.entrySeconds(*node) != Coherence::kForever) return;
-        auto handle = m_share.nodes.handleOf(*node);
-        if (!handle) return;
-        directory = *handle;
+        directory = watchedFolder(folder);
+        if (!directory) return;
         m_share.nodes.forEachChild(folder, [&](const std::string& name, const Node& child) {
             if (files.size() < kMaxFiles && child.id != call.header.nodeid &&
                 mayTellContents(child))

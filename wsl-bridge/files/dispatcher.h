@@ -14,6 +14,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -144,6 +145,7 @@ private:
     void replyGone(const Call& call, std::uint32_t mode);
 
     // The caller of these holds Share::mutex.
+    HandlePtr watchedFolder(std::uint64_t folder);
     FuseResult<Node*> nodeOf(std::uint64_t id);
     fuse::EntryOut fillEntry(Node& node, const FileFacts& facts, const Node& parent);
     FuseResult<FileFacts> factsOf(Node& node) { return m_share.nodes.factsOf(node); }

@@ -99,6 +99,11 @@ Node* NodeTable::childOf(std::uint64_t parent, std::string_view name)
     return found == m_children.end() ? nullptr : found->second;
 }
 
+Node* NodeTable::parentOf(const Node& node)
+{
+    return node.names.empty() ? nullptr : find(node.names.front().parent);
+}
+
 Node* NodeTable::byWatch(int watch)
 {
     auto found = m_byWatch.find(watch);

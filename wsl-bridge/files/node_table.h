@@ -86,6 +86,7 @@ public:
 
     Node* find(std::uint64_t id);
     Node* childOf(std::uint64_t parent, std::string_view name);
+    Node* parentOf(const Node& node);  // By its last name; null: it has none.
     Node* byWatch(int watch);
     Node& root() { return *m_nodes.at(1); }
     std::size_t size() const { return m_nodes.size(); }

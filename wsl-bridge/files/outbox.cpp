@@ -11,12 +11,6 @@ constexpr std::size_t kMaxNotes = 65536;
 constexpr std::size_t kMaxOrders = 131072;  // Some 40 MB.
 constexpr std::chrono::seconds kMaxInjection{2};
 
-template <class T>
-fuse::Bytes bytesOfValue(const T& value)
-{
-    return std::as_bytes(std::span(&value, 1));
-}
-
 std::vector<std::byte> notifyMessage(fuse::Notify code, std::initializer_list<fuse::Bytes> parts)
 {
     fuse::OutHeader header{sizeof header, static_cast<std::int32_t>(code), 0};

@@ -8,12 +8,6 @@
 
 namespace slipway {
 
-template <class T>
-fuse::Bytes bytesOfValue(const T& value)
-{
-    return std::as_bytes(std::span(&value, 1));
-}
-
 inline void tellAhead(fuse::MessageStream& stream, const fuse::AheadBody& body,
                       std::string_view name = {}, fuse::Bytes data = {})
 {
