@@ -88,6 +88,7 @@ void Outbox::push(fuse::Notify code, fuse::Bytes head, std::string_view name)
     } else {
         m_notes.push_back(notifyMessage(code, {head}));
     }
+    ++m_queued;
     m_changed.notify_all();
 }
 
@@ -120,7 +121,7 @@ void Outbox::inject(InjectionOrder order)
 {
     std::lock_guard lock(m_mutex);
     if (m_injector == 0 || m_orders.size() >= kMaxOrders) return;
-    m_orders.push_back(std::move(order));
+    m_orders.push_back({std::move(order), m_queued});
     m_changed.notify_all();
 }
 
@@ -177,14 +178,18 @@ void Outbox::sendNotes()
             m_everything(*this);
             lock.lock();
             m_telling = false;
+            for (auto& waiting : m_orders) waiting.afterNotes = m_queued;
             continue;
         }
         Message note = std::move(m_notes.front());
         m_notes.pop_front();
         auto stream = m_stream;
+        m_writing = true;
         lock.unlock();
         bool written = stream->write(note);
         lock.lock();
+        m_writing = false;
+        if (!m_orders.empty()) m_changed.notify_all();
         if (written) {
             ++m_sent;
         } else {
@@ -194,14 +199,19 @@ void Outbox::sendNotes()
     }
 }
 
+bool Outbox::mayInject() const
+{
+    if (!m_stream || !m_injector || m_orders.empty() || m_all || m_telling) return false;
+    return m_queued - m_notes.size() - (m_writing ? 1 : 0) >= m_orders.front().afterNotes;
+}
+
 void Outbox::sendInjections()
 {
     std::unique_lock lock(m_mutex);
     for (;;) {
-        m_changed.wait(
-            lock, [this] { return m_stopping || (m_stream && m_injector && !m_orders.empty()); });
+        m_changed.wait(lock, [this] { return m_stopping || mayInject(); });
         if (m_stopping) return;
-        m_current = std::move(m_orders.front());
+        m_current = std::move(m_orders.front().order);
         m_orders.pop_front();
         const InjectionOrder order = *m_current;
         fuse::InjectBody body{++m_sequence, order.what, order.mode,

@@ -6,6 +6,9 @@
 // more of them wait than is sensible, or where events were lost, one "everything" takes the place
 // of all.
 //
+// An injection goes after the notes that were queued before it: whoever hears of a change and looks
+// sees it.
+//
 // Injections go one at a time on a second thread: the guest's agent performs a call in the mount,
 // the server recognises the agent's requests by their pid while that injection is the current one,
 // and the next begins when the agent has acknowledged it. The name is expired right before, so that
@@ -83,7 +86,13 @@ public:
 
 private:
     using Message = std::vector<std::byte>;
+    struct Waiting {
+        InjectionOrder order;
+        std::uint64_t afterNotes;  // How many must be out first.
+    };
+
     void push(fuse::Notify code, fuse::Bytes head, std::string_view name);
+    bool mayInject() const;
     void sendNotes();
     void sendInjections();
     std::shared_ptr<fuse::MessageStream> waitForStream(std::unique_lock<std::mutex>& lock);
@@ -93,10 +102,12 @@ private:
     std::condition_variable m_changed;
     std::shared_ptr<fuse::MessageStream> m_stream;
     std::deque<Message> m_notes;
+    std::uint64_t m_queued = 0;  // Notes, ever.
+    bool m_writing = false;      // One that has left the queue.
     bool m_hadStream = false;
     bool m_all = false;
     bool m_telling = false;  // Everything is being told: no limit to the queue.
-    std::deque<InjectionOrder> m_orders;
+    std::deque<Waiting> m_orders;
     std::optional<InjectionOrder> m_current;
     std::uint64_t m_sequence = 0;
     std::uint32_t m_injector = 0;
