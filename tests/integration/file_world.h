@@ -26,6 +26,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <QTemporaryDir>
@@ -198,6 +199,13 @@ public:
     }
     void killServer() { end(m_server); }
     void killRelay() { end(m_relay); }
+    void stopServer() const
+    {
+        ::kill(m_server->pid(), SIGSTOP);
+        siginfo_t stopped{};
+        ::waitid(P_PID, static_cast<id_t>(m_server->pid()), &stopped, WSTOPPED);
+    }
+    void continueServer() const { ::kill(m_server->pid(), SIGCONT); }
 
     void connect()
     {

@@ -56,6 +56,7 @@ private slots:
     void hostChangesRaiseEvents();
     void whatARemovedTreeHeldIsToldOf();
     void aBurstIsToldOfWhole();
+    void whatAnOverflowLostIsToldOf();
     void ownChangesRaiseOneEvent();
 
 private:
@@ -185,6 +186,63 @@ void TestFileEvents::aBurstIsToldOfWhole()
     std::filesystem::remove_all(host("w"));
     next = 0;
     QTRY_VERIFY2_WITH_TIMEOUT(heard(IN_DELETE), std::to_string(next).c_str(), 60000);
+}
+
+// The host's queue of events is full before any of what is looked for happens.
+void TestFileEvents::whatAnOverflowLostIsToldOf()
+{
+    namespace fs = std::filesystem;
+    for (const char* folder : {"w/sub", "w/tree/deep"}) fs::create_directories(host(folder));
+    const std::vector<std::string> known{
+        "w/modified", "w/touched",     "w/gone", "w/replaced", "w/moved",
+        "w/again",    "w/tree/deep/f", "w/same", "w/noise",    "w/other noise"};
+    for (const auto& name : known) QVERIFY(writeText(host(name), "1"));
+    for (const char* name : {"w/never asked", "w/written unasked"})
+        QVERIFY(writeText(host(name), "1"));
+    for (const auto& name : known) QTRY_COMPARE(textIn(guest(name)), "1");
+    Watcher top(guest("w")), sub(guest("w/sub")), tree(guest("w/tree")), deep(guest("w/tree/deep"));
+    QVERIFY(top.armed() && sub.armed() && tree.armed() && deep.armed());
+    QVERIFY(writeText(host("mark"), ""));
+    QTRY_VERIFY(statOf(guest("mark")));
+
+    m_world->stopServer();
+    for (int i = 0; i < 20000; ++i)  // In turns, as equal events become one.
+        ::chmod(host(i % 2 ? "w/noise" : "w/other noise").c_str(), 0644);
+    QVERIFY(writeText(host("w/modified"), "2"));
+    QVERIFY(writeText(host("w/written unasked"), "2"));
+    QCOMPARE(::chmod(host("w/touched").c_str(), 0600), 0);
+    QCOMPARE(::chmod(host("w/sub").c_str(), 0700), 0);
+    fs::remove(host("w/gone"));
+    QVERIFY(writeText(host(".replacing"), "2"));
+    fs::rename(host(".replacing"), host("w/replaced"));
+    fs::remove(host("w/again"));
+    fs::create_directory(host("w/again"));
+    fs::rename(host("w/moved"), host("w/sub/moved"));
+    fs::remove_all(host("w/tree"));
+    QVERIFY(writeText(host("w/new"), "2"));
+    m_world->continueServer();
+
+    QTRY_COMPARE(top.count(IN_MODIFY, "modified"), 1);
+    QTRY_COMPARE(top.count(IN_MODIFY, "written unasked"), 1);
+    QTRY_COMPARE(top.count(IN_ATTRIB, "touched"), 1);
+    QTRY_COMPARE(top.count(IN_ATTRIB, "sub"), 1);
+    QTRY_COMPARE(top.count(IN_CREATE, "replaced"), 1);
+    QTRY_COMPARE(top.count(IN_CREATE, "again"), 1);
+    for (const char* gone : {"gone", "moved", "tree"}) QTRY_COMPARE(top.count(IN_DELETE, gone), 1);
+    QTRY_COMPARE(sub.count(IN_CREATE, "moved"), 1);
+    QTRY_COMPARE(tree.count(IN_DELETE, "deep"), 1);
+    QTRY_COMPARE(deep.count(IN_DELETE, "f"), 1);
+    QTRY_COMPARE(top.count(IN_CREATE, "new"), 1);
+    QTRY_COMPARE(top.count(IN_CLOSE_WRITE, "new"), 1);
+    for (const char* quiet : {"same", "never asked"}) {
+        for (std::uint32_t event : {IN_CREATE, IN_MODIFY, IN_ATTRIB, IN_DELETE})
+            QCOMPARE(top.count(event, quiet), 0);
+    }
+    for (const char* name : {"w/modified", "w/replaced", "w/new", "w/written unasked"})
+        QCOMPARE(textIn(guest(name)), "2");
+    QVERIFY(!statOf(guest("w/gone")));
+    QCOMPARE(statOf(guest("w/touched"))->st_mode & 07777u, 0600u);
+    QVERIFY(fs::is_directory(guest("w/again")));
 }
 
 void TestFileEvents::ownChangesRaiseOneEvent()

@@ -1,5 +1,6 @@
 #include "wsl-bridge/files/coherence.h"
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 
@@ -14,21 +15,6 @@ constexpr std::uint64_t kUnwatched = 1;
 // How long a MovedFrom waits for its MovedTo; they are queued together.
 constexpr std::chrono::milliseconds kPair{5};
 constexpr std::chrono::milliseconds kMaxOwnChange{200};
-
-bool sameAsSeen(const Node& node, const FileFacts& facts)
-{
-    return node.hasSeen && node.seenSize == facts.size && node.seenModified == facts.modified &&
-           node.seenChanged == facts.changed;
-}
-
-void setSeen(Node& node, const FileFacts& facts)
-{
-    node.hasSeen = true;
-    node.seenSize = facts.size;
-    node.seenModified = facts.modified;
-    node.seenChanged = facts.changed;
-    node.mode = facts.mode;
-}
 
 }  // namespace
 
@@ -116,8 +102,8 @@ void Coherence::told(Node& node, const FileFacts& facts)
     bool changed =
         node.hasSeen && (node.seenSize != facts.size || node.seenModified != facts.modified);
     if (node.isRegular() && node.lookups > 0 && changed) m_outbox.inode(node.id, true);
-    if (node.hasSeen && !sameAsSeen(node, facts)) node.toldEarly = true;
-    setSeen(node, facts);
+    if (node.hasSeen && !node.isAsSeen(facts)) node.toldEarly = true;
+    node.see(facts);
 }
 
 void Coherence::tellAll(Outbox& outbox)
@@ -176,7 +162,7 @@ void Coherence::nameMoved(const NodeName& from, const NodeName& to, bool exchang
     if (exchange && replaced && source) m_share.nodes.addName(*replaced, *source, from.name);
     for (Node* node : {moved, replaced}) {
         if (!node) continue;
-        if (auto facts = m_share.nodes.factsOf(*node)) setSeen(*node, *facts);
+        if (auto facts = m_share.nodes.factsOf(*node)) node->see(*facts);
     }
 }
 
@@ -224,7 +210,7 @@ void Coherence::endChange(std::uint64_t id)
     Node* node = m_share.nodes.find(id);
     if (!node) return;
     --node->ownChanges;
-    if (auto facts = m_share.nodes.factsOf(*node)) setSeen(*node, *facts);
+    if (auto facts = m_share.nodes.factsOf(*node)) node->see(*facts);
     if (node->ownChanges == 0) m_changeEnded.notify_all();
 }
 
@@ -237,6 +223,10 @@ void Coherence::run()
         m_eventLock = &lock;
         if (m_move && std::chrono::steady_clock::now() >= m_move->until) flushMove();
         for (const auto& event : events) onEvent(event);
+        bool lost = std::any_of(events.begin(), events.end(), [](const HostEvent& event) {
+            return event.what == What::Overflow;
+        });
+        if (lost) rescan(events);
         ++m_rounds;
         m_roundEnded.notify_all();
     }
@@ -244,7 +234,7 @@ void Coherence::run()
 
 void Coherence::onEvent(const HostEvent& event)
 {
-    if (event.what == What::Overflow) return onOverflow();
+    if (event.what == What::Overflow) return;  // Dealt with at the end of the round.
     if (event.what == What::Mounts) return onMounts(event.name);
     Node* node = m_share.nodes.byWatch(event.watch);
     log::debug("files: host event {} of watch {} (node {}) {}", static_cast<int>(event.what),
@@ -348,13 +338,13 @@ void Coherence::onContents(Node& node, std::uint64_t directory, const HostEvent&
     Node* now = m_share.nodes.find(id);
     if (!now) return;
     auto facts = m_share.nodes.factsOf(*now);
-    if (!facts || (sameAsSeen(*now, *facts) && !now->toldEarly)) return;
+    if (!facts || (now->isAsSeen(*facts) && !now->toldEarly)) return;
     now->toldEarly = false;
     // The file's own watch says it too, and has no name to inject the event under.
     if (directory == 0 && !now->anchor && !now->names.empty())
         directory = now->names.front().parent;
     bool modified = event.what == What::Modified && now->isRegular();
-    setSeen(*now, *facts);
+    now->see(*facts);
     m_outbox.inode(id, modified || now->isRegular());
 
     InjectionOrder order;
@@ -426,17 +416,6 @@ void Coherence::onMounts(const std::string& place)
     m_outbox.entry(parent->id, name);
     m_outbox.inode(parent->id, true);
     m_outbox.inode(node->id, false);
-}
-
-void Coherence::onOverflow()
-{
-    log::warn(
-        "files: host events were lost (raise fs.inotify.max_queued_events); containers ask "
-        "everything anew");
-    m_expected.clear();
-    m_move.reset();
-    m_share.nodes.forEach([](Node& node) { node.hasSeen = false; });
-    m_outbox.everything();
 }
 
 void Coherence::flushMove()

@@ -29,6 +29,7 @@
 #include <string_view>
 #include <thread>
 #include <tuple>
+#include <vector>
 
 #include "shared/core/error.h"
 #include "wsl-bridge/files/outbox.h"
@@ -87,7 +88,9 @@ private:
     void onUnknownContents(std::uint64_t directory, const HostEvent& event);
     void waitForOwnChanges(std::uint64_t node);
     void onMounts(const std::string& place);
-    void onOverflow();
+    void rescan(const std::vector<HostEvent>& heard);
+    std::vector<HostEvent> lostEvents(Node& watched, const FileTime& since,
+                                      const std::vector<HostEvent>& heard);
     Identity identityAt(Node& directory, const std::string& name);
     void followMove(const InjectionOrder& move);
     void flushMove();

@@ -1,6 +1,7 @@
 // The host's files, without FUSE: what the file server asks of a platform.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -28,7 +29,7 @@ struct Identity {
 struct FileTime {
     std::int64_t seconds = 0;
     std::uint32_t nanoseconds = 0;
-    bool operator==(const FileTime&) const = default;
+    auto operator<=>(const FileTime&) const = default;
 };
 
 struct FileFacts {
@@ -188,6 +189,7 @@ struct HostEvent {
     bool isDirectory = false;
     std::uint32_t cookie = 0;  // Pairs MovedFrom and MovedTo.
     std::string name;          // Empty: the watched file itself. Of Mounts: the whole path.
+    FileTime since;            // Of Overflow: what had happened until then is not among the lost.
 };
 
 class HostWatcher {

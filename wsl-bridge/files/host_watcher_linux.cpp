@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <ctime>
 #include <fstream>
 #include <iterator>
 #include <set>
@@ -40,6 +41,14 @@ std::optional<HostEvent::What> meaningOf(std::uint32_t mask)
     if (mask & IN_MODIFY) return What::Modified;
     if (mask & IN_ATTRIB) return What::Attributes;
     return std::nullopt;
+}
+
+// What the kernel would stamp a file with now.
+FileTime fileClock()
+{
+    timespec now{};
+    ::clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    return {now.tv_sec, static_cast<std::uint32_t>(now.tv_nsec)};
 }
 
 // A path as proc_pid_mountinfo(5) has it: blanks and the like are \ooo.
@@ -142,8 +151,13 @@ private:
     void readEvents(std::vector<HostEvent>& events)
     {
         alignas(inotify_event) std::array<char, 65536> buffer;
-        for (ssize_t count = 0;
-             (count = ::read(m_inotify.get(), buffer.data(), buffer.size())) > 0;) {
+        for (;;) {
+            FileTime now = fileClock();
+            ssize_t count = ::read(m_inotify.get(), buffer.data(), buffer.size());
+            if (count <= 0) {
+                m_emptied = now;
+                return;
+            }
             for (ssize_t at = 0; at < count;) {
                 const auto* event = reinterpret_cast<const inotify_event*>(buffer.data() + at);
                 at += static_cast<ssize_t>(sizeof *event + event->len);
@@ -155,6 +169,7 @@ private:
                 seen.isDirectory = (event->mask & IN_ISDIR) != 0;
                 seen.cookie = event->cookie;
                 if (event->len > 0) seen.name = event->name;
+                if (*what == HostEvent::What::Overflow) seen.since = m_emptied;
                 events.push_back(std::move(seen));
             }
         }
@@ -163,6 +178,7 @@ private:
     Descriptor m_inotify;
     Descriptor m_wake;
     MountTable m_mounts;
+    FileTime m_emptied = fileClock();  // When the queue was seen empty.
 };
 
 }  // namespace

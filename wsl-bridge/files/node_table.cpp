@@ -21,6 +21,21 @@ bool Node::isRegular() const
     return (mode & fuse::kTypeMask) == fuse::kTypeRegular;
 }
 
+bool Node::isAsSeen(const FileFacts& facts) const
+{
+    return hasSeen && seenSize == facts.size && seenModified == facts.modified &&
+           seenChanged == facts.changed;
+}
+
+void Node::see(const FileFacts& facts)
+{
+    hasSeen = true;
+    seenSize = facts.size;
+    seenModified = facts.modified;
+    seenChanged = facts.changed;
+    mode = facts.mode;
+}
+
 std::size_t NodeTable::IdentityHash::operator()(const Identity& identity) const
 {
     return (identity.inode * 0x9e3779b97f4a7c15ULL) ^ (identity.birthNs * 31) ^ identity.device;

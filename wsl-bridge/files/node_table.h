@@ -72,6 +72,8 @@ struct Node {
 
     bool isDirectory() const;
     bool isRegular() const;
+    bool isAsSeen(const FileFacts& facts) const;
+    void see(const FileFacts& facts);
 };
 
 class NodeTable {
