@@ -48,7 +48,7 @@ void Coherence::settle()
 
 void Coherence::watch(Node& node)
 {
-    if (node.watch >= 0 || node.isVirtual) return;
+    if (node.watch() >= 0 || node.isVirtual) return;
     auto handle = m_share.nodes.handleOf(node);
     if (!handle) return;
     auto watch = m_watcher->add(**handle, node.isDirectory());
@@ -65,15 +65,15 @@ void Coherence::watch(Node& node)
 void Coherence::watchAll()
 {
     m_share.nodes.forEach([this](Node& node) {
-        if (node.lookups > 0 && (node.isDirectory() || node.anchor)) watch(node);
+        if (node.lookups > 0 && (node.isDirectory() || node.anchor())) watch(node);
     });
 }
 
 std::uint64_t Coherence::entrySeconds(const Node& parent) const
 {
     // Without EXPIRE_ONLY a name could only be thrown out, with all mounts below it.
-    return parent.watch >= 0 && (m_share.session.flags & fuse::HasExpireOnly) ? kForever
-                                                                              : kUnwatched;
+    return parent.watch() >= 0 && (m_share.session.flags & fuse::HasExpireOnly) ? kForever
+                                                                                : kUnwatched;
 }
 
 std::uint64_t Coherence::absenceSeconds(const Node& parent) const
@@ -90,17 +90,16 @@ std::uint64_t Coherence::attributeSeconds(Node& node, const FileFacts& facts)
     if (node.isVirtual) return kUnwatched;
     // A write through another name raises no event in the folder of this one.
     if (node.isRegular() && facts.links > 1) watch(node);
-    if (node.watch >= 0) return kForever;
-    if (facts.links > 1 || node.isDirectory() || node.names.empty()) return kUnwatched;
-    Node* parent = m_share.nodes.find(node.names.front().parent);
-    return parent && parent->watch >= 0 ? kForever : kUnwatched;
+    if (node.watch() >= 0) return kForever;
+    if (facts.links > 1 || node.isDirectory() || !node.names()) return kUnwatched;
+    Node* parent = m_share.nodes.parentOf(node);
+    return parent && parent->watch() >= 0 ? kForever : kUnwatched;
 }
 
 void Coherence::told(Node& node, const FileFacts& facts)
 {
     if (node.isVirtual || node.ownChanges > 0) return;
-    bool changed =
-        node.hasSeen && (node.seenSize != facts.size || node.seenModified != facts.modified);
+    bool changed = node.hasSeen && !node.hasSizeAndTimeAsSeen(facts);
     if (node.isRegular() && node.lookups > 0 && changed) m_outbox.inode(node.id, true);
     if (node.hasSeen && !node.isAsSeen(facts)) node.toldEarly = true;
     node.see(facts);
@@ -112,13 +111,14 @@ void Coherence::tellAll(Outbox& outbox)
     m_share.nodes.forEach([&](Node& node) {
         outbox.inode(node.id, true);
         if (!(m_share.session.flags & fuse::HasExpireOnly)) return;
-        for (const auto& name : node.names) outbox.entry(name.parent, name.name);
+        for (const auto* name = node.names(); name; name = name->next.get())
+            outbox.entry(name->parent, name->name);
     });
 }
 
 void Coherence::expect(const Node& directory, std::string_view name, What what)
 {
-    if (directory.watch >= 0) ++m_expected[{directory.id, std::string(name), what}];
+    if (directory.watch() >= 0) ++m_expected[{directory.id, std::string(name), what}];
 }
 
 bool Coherence::takeExpected(std::uint64_t directory, std::string_view name, What what)
@@ -133,7 +133,7 @@ void Coherence::unexpect(std::uint64_t directory, std::string_view name, What wh
 {
     if (takeExpected(directory, name, what)) return;
     Node* node = m_share.nodes.find(directory);
-    if (!node || node->watch < 0) return;
+    if (!node || node->watch() < 0) return;
     m_outbox.entry(directory, name);
     m_outbox.inode(directory, true);
 }
@@ -266,8 +266,8 @@ void Coherence::onName(Node& directory, const HostEvent& event)
     bool isCurrent = known && identityAt(directory, event.name) == known->identity;
     if (known && !isCurrent) {
         // Whoever has it open goes on with what it has.
-        if (known->open && !known->isDirectory() && !known->pin)
-            m_share.nodes.pinAs(*known, known->open);
+        if (known->open() && !known->isDirectory() && !known->pin())
+            m_share.nodes.pinAs(*known, known->open());
         m_share.nodes.dropName(directory.id, event.name);
     }
     m_outbox.entry(directory.id, event.name);
@@ -341,8 +341,7 @@ void Coherence::onContents(Node& node, std::uint64_t directory, const HostEvent&
     if (!facts || (now->isAsSeen(*facts) && !now->toldEarly)) return;
     now->toldEarly = false;
     // The file's own watch says it too, and has no name to inject the event under.
-    if (directory == 0 && !now->anchor && !now->names.empty())
-        directory = now->names.front().parent;
+    if (directory == 0 && !now->anchor() && now->names()) directory = now->names()->parent;
     bool modified = event.what == What::Modified && now->isRegular();
     now->see(*facts);
     m_outbox.inode(id, modified || now->isRegular());
@@ -351,12 +350,12 @@ void Coherence::onContents(Node& node, std::uint64_t directory, const HostEvent&
     order.what = modified ? fuse::Injection::Modify : fuse::Injection::Attrib;
     order.node = id;
     order.mode = facts->mode;
-    if (!now->names.empty()) {
-        order.directory = now->names.front().parent;
-        order.name = now->names.front().name;
-        for (const auto& name : now->names) {
-            if (name.parent == directory && name.name == event.name)
-                order.directory = directory, order.name = name.name;
+    if (now->names()) {
+        order.directory = now->names()->parent;
+        order.name = now->names()->name;
+        for (const auto* name = now->names(); name; name = name->next.get()) {
+            if (name->parent == directory && name->name == event.name)
+                order.directory = directory, order.name = name->name;
         }
         fillPaths(order);
         m_outbox.inject(std::move(order));
@@ -438,8 +437,8 @@ void Coherence::fillPaths(InjectionOrder& order)
     auto wayTo = [&](std::uint64_t directory, std::string path) {
         Node* node = m_share.nodes.find(directory);
         while (node && node->id != fuse::kRootId) {
-            if (node->names.empty()) return std::string();
-            const auto& step = node->names.front();
+            if (!node->names()) return std::string();
+            const auto& step = *node->names();
             order.way.push_back({step.parent, step.name, node->id});
             path.insert(0, step.name + "/");
             node = m_share.nodes.find(step.parent);

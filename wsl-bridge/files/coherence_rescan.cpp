@@ -50,12 +50,12 @@ void Coherence::rescan(const std::vector<HostEvent>& heard)
     };
     std::vector<std::pair<std::size_t, std::uint64_t>> watched;
     m_share.nodes.forEach([&](const Node& node) {
-        if (node.watch >= 0) watched.emplace_back(depthOf(&node), node.id);
+        if (node.watch() >= 0) watched.emplace_back(depthOf(&node), node.id);
     });
     std::sort(watched.rbegin(), watched.rend());
     for (const auto& [depth, id] : watched) {
         Node* node = m_share.nodes.find(id);
-        if (!node || node->watch < 0) continue;
+        if (!node || node->watch() < 0) continue;
         for (const auto& event : lostEvents(*node, since, heard)) onEvent(event);
         m_eventLock->unlock();  // The guest's requests go on.
         m_eventLock->lock();
@@ -70,7 +70,7 @@ std::vector<HostEvent> Coherence::lostEvents(Node& node, const FileTime& since,
     auto raise = [&](What what, const std::string& name, std::uint32_t mode) {
         HostEvent event;
         event.what = what;
-        event.watch = node.watch;
+        event.watch = node.watch();
         event.isDirectory = (mode & fuse::kTypeMask) == fuse::kTypeDirectory;
         event.name = name;
         lost.push_back(std::move(event));
@@ -79,7 +79,7 @@ std::vector<HostEvent> Coherence::lostEvents(Node& node, const FileTime& since,
         if (known.isDirectory()) {  // Its times change with what is in it, which raises no event.
             if (known.mode != facts.mode) raise(What::Attributes, name, facts.mode);
         } else if (known.hasSeen ? !known.isAsSeen(facts) : facts.changed >= since) {
-            bool modified = known.seenSize != facts.size || known.seenModified != facts.modified;
+            bool modified = !known.hasSizeAndTimeAsSeen(facts);
             raise(modified ? What::Modified : What::Attributes, name, facts.mode);
         }
     };
@@ -103,7 +103,7 @@ std::vector<HostEvent> Coherence::lostEvents(Node& node, const FileTime& since,
     }
     std::set<std::string_view> told;
     for (const auto& event : heard) {
-        if (event.watch != node.watch) continue;
+        if (event.watch != node.watch()) continue;
         bool isThere = event.what != What::Deleted && event.what != What::MovedFrom;
         isThere ? void(told.insert(event.name)) : void(told.erase(event.name));
     }

@@ -86,7 +86,7 @@ bool Dispatcher::nameAsked(Call& call, const At& where)
         std::lock_guard lock(m_share.mutex);
         Node* parent = m_share.nodes.find(where.parent);
         if (!parent || m_coherence.entrySeconds(*parent) != Coherence::kForever) return false;
-        if (++parent->namesAsked % kNamesAskedEvery != kNamesAskedFirst) return false;
+        if (parent->countNameAsked() % kNamesAskedEvery != kNamesAskedFirst) return false;
     }
     std::size_t listed = 0;
     std::size_t told = 0;

@@ -123,7 +123,7 @@ Dispatcher::Outcome Dispatcher::lookupVirtual(Call& call, std::string_view name)
         TRY(auto anchor, m_share.tree.open(path));
         TRY(auto facts, m_share.tree.facts(*anchor));
         Node& node = m_share.nodes.adopt(*parent, name, facts);
-        if (!node.anchor) node.anchor = std::move(anchor);
+        if (!node.anchor()) node.setAnchor(std::move(anchor));
         entry = fillEntry(node, facts, *parent);
         // Nobody hears of it if another takes its place, and the next to mount it must get that
         // one.

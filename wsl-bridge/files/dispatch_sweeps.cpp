@@ -48,7 +48,7 @@ bool hasSameContents(const FileFacts& one, const FileFacts& other)
 bool mayTellContents(const Node& node)
 {
     return node.isRegular() && node.lookups > 0 && node.ownChanges == 0 &&
-           !node.contentsToldAhead && node.seenSize > 0 && node.seenSize <= kMaxFileBytes;
+           !node.contentsToldAhead && node.seenSize() > 0 && node.seenSize() <= kMaxFileBytes;
 }
 
 }  // namespace
@@ -63,7 +63,7 @@ void Dispatcher::fileRead(Call& call)
         if (!node) return;
         node->contentsToldAhead = false;
         Node* parent = m_share.nodes.parentOf(*node);
-        if (!parent || ++parent->filesRead % kFilesReadEvery != kFilesReadFirst) return;
+        if (!parent || parent->countFileRead() % kFilesReadEvery != kFilesReadFirst) return;
         folder = parent->id;
     }
     m_listingsWithContents = kListingsWithContents;
@@ -94,7 +94,7 @@ void Dispatcher::namesSwept(Call& call, std::uint64_t folder)
         std::lock_guard lock(m_share.mutex);
         Node* node = m_share.nodes.find(folder);
         Node* parent = node ? m_share.nodes.parentOf(*node) : nullptr;
-        if (!parent || parent->namesAsked < 2) return;
+        if (!parent || parent->namesAsked() < 2) return;
     }
     int left = kFoldersBelow;
     foldersBelowAhead(call, folder, left);

@@ -277,7 +277,7 @@ fuse::EntryOut Dispatcher::fillEntry(Node& node, const FileFacts& facts, const N
     m_share.nodes.countLookup(node);
     // A watch in a container makes no request in the folder it watches: be ready as soon as it is
     // known.
-    if (node.isDirectory() || node.anchor) m_coherence.watch(node);
+    if (node.isDirectory() || node.anchor()) m_coherence.watch(node);
     fuse::EntryOut out{};
     out.nodeid = node.id;
     out.entryValid = m_coherence.entrySeconds(parent);

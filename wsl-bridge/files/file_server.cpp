@@ -173,7 +173,7 @@ void HostFileServer::resume()
         auto facts = m_tree->facts(**anchor);
         if (!facts) continue;
         m_share.nodes.forEach([&](Node& node) {
-            if (node.identity == facts->identity && !node.isVirtual) node.anchor = *anchor;
+            if (node.identity == facts->identity && !node.isVirtual) node.setAnchor(*anchor);
         });
     }
     m_coherence.watchAll();

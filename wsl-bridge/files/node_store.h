@@ -1,22 +1,23 @@
 // The nodes that the guest's kernel knows, on disk, so that a restarted bridge still knows them.
 //
-// Theory of operation. The file is memory-mapped: a page of header, then slots of 128 bytes. A node
-// takes one slot, a long name further ones. A slot is filled first and its state word stored last,
-// and what is changed is written to a new slot before the old one is freed, so a kill at any
-// instant leaves either the old record or the new one, or both, of which the one with the higher
-// sequence counts. Counts of lookups are single words, stored in place. Nothing is synced: it is
-// the process that may die, and the guest's kernel does not survive a loss of power either.
+// Theory of operation. The file is a page of header, then slots of 128 bytes. A node takes one
+// slot, a long name further ones. A new record is one write, after those of its name's tail, and
+// what is changed is written to a new slot before the old one is freed, so a kill at any instant
+// leaves either the old record or the new one, or both, of which the one with the higher sequence
+// counts. Nothing is synced: it is the process that may die, and the guest's kernel does not
+// survive a loss of power either. The file is not mapped, as its pages would be memory of ours.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "shared/core/error.h"
 #include "wsl-bridge/files/file_tree.h"
-#include "wsl-bridge/files/mapped_file.h"
+#include "wsl-bridge/files/record_file.h"
 
 namespace slipway {
 
@@ -56,19 +57,24 @@ public:
     void setSession(const KernelSession& session);
 
 private:
-    explicit NodeStore(std::unique_ptr<MappedFile> file);
-
     struct Slot;
     struct Header;
-    Header& header() const;
-    Slot& slot(std::uint32_t index) const;
-    std::uint32_t slotCount() const;
+    explicit NodeStore(std::unique_ptr<RecordFile> file);
+
+    bool writeHeader();
+    // At this offset into the slot; false: there is no room.
+    template <class T>
+    bool write(std::uint32_t slot, std::size_t offset, const T& value);
     std::uint32_t takeSlot();
 
-    std::unique_ptr<MappedFile> m_file;
+    std::unique_ptr<RecordFile> m_file;
+    KernelSession m_session;
+    std::uint64_t m_lastId = 0;
+    std::uint64_t m_idsReserved = 0;  // Up to here, in the file.
+    std::uint64_t m_lastSequence = 0;
+    std::unordered_map<std::uint32_t, std::uint32_t> m_next;  // Slots of a long name.
     std::vector<std::uint32_t> m_free;
-    // From here on no slot was ever used. Number 0 is the header's place.
-    std::uint32_t m_fresh = 1;
+    std::uint32_t m_fresh = 1;  // From here on no slot was ever used. Number 0 is the header's.
     bool m_full = false;
 };
 

@@ -9,6 +9,7 @@ namespace slipway {
 namespace {
 
 constexpr std::uint32_t kVirtualMode = fuse::kTypeDirectory | 0755;
+const HandlePtr kNoHandle;
 
 }  // namespace
 
@@ -21,24 +22,72 @@ bool Node::isRegular() const
     return (mode & fuse::kTypeMask) == fuse::kTypeRegular;
 }
 
-bool Node::isAsSeen(const FileFacts& facts) const
-{
-    return hasSeen && seenSize == facts.size && seenModified == facts.modified &&
-           seenChanged == facts.changed;
-}
-
 void Node::see(const FileFacts& facts)
 {
     hasSeen = true;
-    seenSize = facts.size;
-    seenModified = facts.modified;
-    seenChanged = facts.changed;
+    m_seenSize = facts.size;
+    m_seenModifiedSeconds = facts.modified.seconds;
+    m_seenModifiedNs = facts.modified.nanoseconds;
+    m_seenChangedSeconds = facts.changed.seconds;
+    m_seenChangedNs = facts.changed.nanoseconds;
     mode = facts.mode;
 }
 
-std::size_t NodeTable::IdentityHash::operator()(const Identity& identity) const
+bool Node::hasSizeAndTimeAsSeen(const FileFacts& facts) const
 {
-    return (identity.inode * 0x9e3779b97f4a7c15ULL) ^ (identity.birthNs * 31) ^ identity.device;
+    return hasSeen && m_seenSize == facts.size &&
+           FileTime{m_seenModifiedSeconds, m_seenModifiedNs} == facts.modified;
+}
+
+bool Node::isAsSeen(const FileFacts& facts) const
+{
+    return hasSizeAndTimeAsSeen(facts) &&
+           FileTime{m_seenChangedSeconds, m_seenChangedNs} == facts.changed;
+}
+
+const HandlePtr& Node::anchor() const
+{
+    return m_use ? m_use->anchor : kNoHandle;
+}
+void Node::setAnchor(HandlePtr anchor)
+{
+    use().anchor = std::move(anchor);
+}
+const HandlePtr& Node::pin() const
+{
+    return m_use ? m_use->pin : kNoHandle;
+}
+const HandlePtr& Node::open() const
+{
+    return m_use ? m_use->open : kNoHandle;
+}
+int Node::watch() const
+{
+    return m_use ? m_use->watch : -1;
+}
+
+std::uint32_t Node::countNameAsked()
+{
+    return ++use().namesAsked;
+}
+std::uint32_t Node::countFileRead()
+{
+    return ++use().filesRead;
+}
+std::uint32_t Node::namesAsked() const
+{
+    return m_use ? m_use->namesAsked : 0;
+}
+
+Node::Use& Node::use()
+{
+    if (!m_use) m_use = std::make_unique<Use>();
+    return *m_use;
+}
+
+void Node::endUse()
+{
+    if (m_use && !m_use->anchor && !m_use->pin && !m_use->open && m_use->watch < 0) m_use.reset();
 }
 
 NodeTable::NodeTable(const FileTree& tree, NodeStore& store, PinKeeper& keeper, std::size_t maxOpen)
@@ -47,50 +96,48 @@ NodeTable::NodeTable(const FileTree& tree, NodeStore& store, PinKeeper& keeper, 
     clear();
 }
 
+NodeTable::~NodeTable()
+{
+    m_names.clear();
+    m_byIdentity.clear();
+    m_nodes.clear(std::default_delete<Node>());
+}
+
 void NodeTable::clear()
 {
     for (auto& [watch, node] : m_byWatch) m_deadWatches.push_back(watch);
     m_keeper.releaseAll();
     m_used.clear();
-    m_children.clear();
     m_byWatch.clear();
     m_byIdentity.clear();
-    m_nodes.clear();
-    auto root = std::make_unique<Node>();
-    root->id = fuse::kRootId;
-    root->mode = kVirtualMode;
-    root->isVirtual = true;
-    root->lookups = 1;
-    m_nodes[fuse::kRootId] = std::move(root);
+    m_names.clear();
+    m_nodes.clear(std::default_delete<Node>());
+    Node& root = add(fuse::kRootId, {}, kVirtualMode);
+    root.isVirtual = true;
+    root.lookups = 1;
 }
 
 void NodeTable::load()
 {
     auto records = m_store.load();
     for (auto& record : records) {
-        auto node = std::make_unique<Node>();
-        node->id = record.id;
-        node->identity = record.identity;
-        node->mode = record.mode;
-        node->isVirtual = record.isVirtual;
-        node->lookups = record.lookups;
-        node->slot = record.slot;
-        if (!record.isVirtual) m_byIdentity[record.identity] = node.get();
-        m_nodes[record.id] = std::move(node);
+        Node& node = add(record.id, record.identity, record.mode);
+        node.isVirtual = record.isVirtual;
+        node.lookups = record.lookups;
+        node.slot = record.slot;
+        if (!record.isVirtual) m_byIdentity.insert(node);
     }
     for (auto& record : records) {
-        auto parent = m_nodes.find(record.parent);
-        if (parent == m_nodes.end() || record.name.empty()) continue;
-        Node* node = m_nodes.at(record.id).get();
-        if (!m_children.try_emplace(Key{record.parent, record.name}, node).second) continue;
-        node->names.push_back({record.parent, record.name});
-        ++parent->second->childNames;
+        Node* parent = find(record.parent);
+        if (!parent || record.name.empty() || childOf(record.parent, record.name)) continue;
+        link(find(record.id)->m_name, {record.parent, std::move(record.name)});
+        ++parent->childNames;
     }
     for (auto& [id, handle] : m_keeper.takeOver()) {
         Node* node = find(id);
         auto facts = m_tree.facts(*handle);
         if (node && facts && facts->identity == node->identity)
-            node->pin = std::move(handle);
+            node->use().pin = std::move(handle);
         else
             m_keeper.release(id);
     }
@@ -99,24 +146,27 @@ void NodeTable::load()
 void NodeTable::unpinAll()
 {
     m_keeper.releaseAll();
-    for (auto& [id, node] : m_nodes) node->pin.reset();
+    forEach([](Node& node) {
+        if (!node.m_use) return;
+        node.m_use->pin.reset();
+        node.endUse();
+    });
 }
 
 Node* NodeTable::find(std::uint64_t id)
 {
-    auto found = m_nodes.find(id);
-    return found == m_nodes.end() ? nullptr : found->second.get();
+    return m_nodes.find(id);
 }
 
 Node* NodeTable::childOf(std::uint64_t parent, std::string_view name)
 {
-    auto found = m_children.find(Key{parent, std::string(name)});
-    return found == m_children.end() ? nullptr : found->second;
+    auto found = m_names.find(Place{parent, name}, ByPlace{});
+    return found == m_names.end() ? nullptr : &found->node;
 }
 
 Node* NodeTable::parentOf(const Node& node)
 {
-    return node.names.empty() ? nullptr : find(node.names.front().parent);
+    return node.names() ? find(node.names()->parent) : nullptr;
 }
 
 Node* NodeTable::byWatch(int watch)
@@ -127,27 +177,32 @@ Node* NodeTable::byWatch(int watch)
 
 std::size_t NodeTable::folders() const
 {
-    return static_cast<std::size_t>(
-        std::count_if(m_nodes.begin(), m_nodes.end(),
-                      [](const auto& entry) { return entry.second->isDirectory(); }));
+    return static_cast<std::size_t>(std::count_if(
+        m_nodes.begin(), m_nodes.end(), [](const Node& node) { return node.isDirectory(); }));
+}
+
+Node& NodeTable::add(std::uint64_t id, const Identity& identity, std::uint32_t mode)
+{
+    auto node = std::make_unique<Node>();
+    node->id = id;
+    node->identity = identity;
+    node->mode = mode;
+    m_nodes.insert(*node);
+    return *node.release();
 }
 
 Node& NodeTable::make(const Identity& identity, std::uint32_t mode)
 {
-    auto node = std::make_unique<Node>();
-    node->id = m_store.newId();
-    node->identity = identity;
-    node->mode = mode;
-    return *(m_nodes[node->id] = std::move(node));
+    return add(m_store.newId(), identity, mode);
 }
 
 Node& NodeTable::adopt(Node& parent, std::string_view name, const FileFacts& facts)
 {
-    auto known = m_byIdentity.find(facts.identity);
-    bool sameType = known != m_byIdentity.end() &&
-                    (known->second->mode & fuse::kTypeMask) == (facts.mode & fuse::kTypeMask);
-    Node& node = sameType ? *known->second : make(facts.identity, facts.mode);
-    if (!sameType) m_byIdentity[facts.identity] = &node;
+    Node* known = m_byIdentity.find(facts.identity);
+    bool sameType = known && (known->mode & fuse::kTypeMask) == (facts.mode & fuse::kTypeMask);
+    if (known && !sameType) m_byIdentity.erase(*known);
+    Node& node = sameType ? *known : make(facts.identity, facts.mode);
+    if (!sameType) m_byIdentity.insert(node);
     addName(node, parent, name);
     return node;
 }
@@ -155,7 +210,7 @@ Node& NodeTable::adopt(Node& parent, std::string_view name, const FileFacts& fac
 Node& NodeTable::adoptUnnamed(const FileFacts& facts, HandlePtr data)
 {
     Node& node = make(facts.identity, facts.mode);
-    m_byIdentity[facts.identity] = &node;
+    m_byIdentity.insert(node);
     pinAs(node, data);
     keepData(node, std::move(data));
     return node;
@@ -180,8 +235,8 @@ void NodeTable::makeReal(Node& node, const FileFacts& facts, HandlePtr anchor)
     node.isVirtual = false;
     node.identity = facts.identity;
     node.mode = facts.mode;
-    node.anchor = std::move(anchor);
-    m_byIdentity.try_emplace(facts.identity, &node);
+    node.setAnchor(std::move(anchor));
+    m_byIdentity.insert(node);
     persist(node);
 }
 
@@ -195,9 +250,9 @@ void NodeTable::persist(Node& node)
     record.mode = node.mode;
     record.isVirtual = node.isVirtual;
     record.slot = node.slot;
-    if (!node.names.empty()) {
-        record.parent = node.names.front().parent;
-        record.name = node.names.front().name;
+    if (const auto* name = node.names()) {
+        record.parent = name->parent;
+        record.name = name->name;
     }
     node.slot = m_store.put(record);
 }
@@ -225,44 +280,74 @@ void NodeTable::dropIfUnknown(Node* node)
 {
     if (!node || node->id == fuse::kRootId) return;
     if (node->lookups > 0 || node->childNames > 0 || node->ownChanges > 0) return;
-    auto names = std::move(node->names);
-    for (auto& name : names) m_children.erase(Key{name.parent, name.name});
-    if (node->watch >= 0) {
-        m_byWatch.erase(node->watch);
-        m_deadWatches.push_back(node->watch);
+    std::vector<std::uint64_t> parents;
+    while (node->names()) {
+        parents.push_back(node->m_name.parent);
+        removeName(*node, node->m_name);
+    }
+    if (node->watch() >= 0) {
+        m_byWatch.erase(node->watch());
+        m_deadWatches.push_back(node->watch());
     }
     closeOpen(*node);
     m_keeper.release(node->id);
-    forgetIdentity(*node);
+    if (m_byIdentity.find(node->identity) == node) m_byIdentity.erase(*node);
     if (node->slot) m_store.erase(node->slot);
-    m_nodes.erase(node->id);
-    for (auto& name : names) {
-        Node* parent = find(name.parent);
+    m_nodes.erase(*node);
+    delete node;
+    for (auto id : parents) {
+        Node* parent = find(id);
         if (!parent) continue;
         --parent->childNames;
         dropIfUnknown(parent);
     }
 }
 
-void NodeTable::forgetIdentity(Node& node)
+void NodeTable::link(KnownName& known, NodeName name)
 {
-    auto known = m_byIdentity.find(node.identity);
-    if (known != m_byIdentity.end() && known->second == &node) m_byIdentity.erase(known);
+    static_cast<NodeName&>(known) = std::move(name);
+    m_names.insert(known);
+}
+
+NodeName NodeTable::unlink(KnownName& known)
+{
+    m_names.erase(m_names.iterator_to(known));
+    return std::move(static_cast<NodeName&>(known));
+}
+
+// Of all of the node's names the first is in the node, so another takes its place there.
+void NodeTable::removeName(Node& node, KnownName& known)
+{
+    unlink(known);
+    KnownName* before = &node.m_name;
+    if (&known == before) {
+        if (!before->next) return;
+        link(*before, unlink(*before->next));
+    } else {
+        while (before->next.get() != &known) before = before->next.get();
+    }
+    before->next = std::move(before->next->next);
 }
 
 void NodeTable::addName(Node& node, Node& parent, std::string_view name)
 {
     Node* holder = childOf(parent.id, name);
     if (holder == &node) {
-        auto at =
-            std::find(node.names.begin(), node.names.end(), NodeName{parent.id, std::string(name)});
-        if (at == node.names.begin()) return;
-        std::rotate(node.names.begin(), at, at + 1);
+        KnownName& known = *m_names.find(Place{parent.id, name}, ByPlace{});
+        if (&known == &node.m_name) return;
+        auto last = unlink(known);
+        link(known, unlink(node.m_name));
+        link(node.m_name, std::move(last));
         return persist(node);
     }
     if (holder) dropName(parent.id, name);
-    m_children[Key{parent.id, std::string(name)}] = &node;
-    node.names.insert(node.names.begin(), NodeName{parent.id, std::string(name)});
+    if (node.names()) {
+        auto former = std::make_unique<KnownName>(node);
+        link(*former, unlink(node.m_name));
+        former->next = std::exchange(node.m_name.next, nullptr);
+        node.m_name.next = std::move(former);
+    }
+    link(node.m_name, {parent.id, std::string(name)});
     ++parent.childNames;
     if (parent.slot == 0) persist(parent);
     persist(node);
@@ -270,11 +355,10 @@ void NodeTable::addName(Node& node, Node& parent, std::string_view name)
 
 Node* NodeTable::dropName(std::uint64_t parent, std::string_view name)
 {
-    auto found = m_children.find(Key{parent, std::string(name)});
-    if (found == m_children.end()) return nullptr;
-    Node* node = found->second;
-    m_children.erase(found);
-    std::erase(node->names, NodeName{parent, std::string(name)});
+    auto found = m_names.find(Place{parent, name}, ByPlace{});
+    if (found == m_names.end()) return nullptr;
+    Node* node = &found->node;
+    removeName(*node, *found);
     if (Node* directory = find(parent)) --directory->childNames;
     if (node->isDirectory()) closeBelow(*node);
     persist(*node);
@@ -291,9 +375,10 @@ void NodeTable::closeBelow(Node& directory)
 
 void NodeTable::setWatch(Node& node, int watch)
 {
-    if (node.watch >= 0) m_byWatch.erase(node.watch);
-    node.watch = watch;
+    if (node.watch() >= 0) m_byWatch.erase(node.watch());
+    node.use().watch = watch;
     if (watch >= 0) m_byWatch[watch] = &node;
+    node.endUse();
 }
 
 std::vector<int> NodeTable::takeDeadWatches()
@@ -303,10 +388,10 @@ std::vector<int> NodeTable::takeDeadWatches()
 
 bool NodeTable::mayStayOpen(Node& directory)
 {
-    for (Node* at = &directory; !at->anchor;) {
-        if (at->isVirtual || at->names.empty()) return false;
-        Node* parent = find(at->names.front().parent);
-        if (!parent || parent->watch < 0) return false;
+    for (Node* at = &directory; !at->anchor();) {
+        if (at->isVirtual) return false;
+        Node* parent = parentOf(*at);
+        if (!parent || parent->watch() < 0) return false;
         at = parent;
     }
     return true;
@@ -317,28 +402,29 @@ void NodeTable::keepOpen(Node& node, HandlePtr handle, bool forWriting)
     closeOpen(node);
     while (m_used.size() >= m_maxOpen) closeOpen(*m_used.back());
     m_used.push_front(&node);
-    node.use = m_used.begin();
-    node.open = std::move(handle);
-    node.openForWriting = forWriting;
+    Node::Use& use = node.use();
+    use.place = m_used.begin();
+    use.open = std::move(handle);
+    use.openForWriting = forWriting;
 }
 
 void NodeTable::closeOpen(Node& node)
 {
-    if (!node.open) return;
-    m_used.erase(node.use);
-    node.open.reset();
-    node.openForWriting = false;
+    if (!node.open()) return;
+    m_used.erase(node.m_use->place);
+    node.m_use->open.reset();
+    node.endUse();
 }
 
 FuseResult<HandlePtr> NodeTable::walk(Node& node)
 {
     Errno error = Errno::Stale;
-    for (const auto& name : std::vector<NodeName>(node.names)) {
-        Node* parent = find(name.parent);
+    for (const auto* name = node.names(); name; name = name->next.get()) {
+        Node* parent = find(name->parent);
         if (!parent || parent->isVirtual) continue;
         auto directory = handleOf(*parent);
         if (!directory) continue;
-        auto found = m_tree.openChild(**directory, name.name);
+        auto found = m_tree.openChild(**directory, name->name);
         if (!found) {
             if (found.error() != Errno::NoEntry && found.error() != Errno::NotDirectory)
                 error = found.error();
@@ -353,15 +439,15 @@ FuseResult<HandlePtr> NodeTable::walk(Node& node)
 FuseResult<HandlePtr> NodeTable::handleOf(Node& node)
 {
     if (node.isVirtual) return refuse(Errno::Stale);
-    if (node.pin) return node.pin;
-    if (node.anchor) return node.anchor;
-    if (node.open && node.isDirectory()) {
-        m_used.splice(m_used.begin(), m_used, node.use);
-        return node.open;
+    if (node.pin()) return node.pin();
+    if (node.anchor()) return node.anchor();
+    if (node.open() && node.isDirectory()) {
+        m_used.splice(m_used.begin(), m_used, node.m_use->place);
+        return node.open();
     }
     auto found = walk(node);
     if (found && node.isDirectory() && mayStayOpen(node)) keepOpen(node, *found, false);
-    if (!found && node.open) return node.open;  // A file that has lost its names on the host.
+    if (!found && node.open()) return node.open();  // A file that has lost its names on the host.
     return found;
 }
 
@@ -375,7 +461,7 @@ FuseResult<FileFacts> NodeTable::factsOf(Node& node)
         facts.blockBytes = fuse::kPageBytes;
         return facts;
     }
-    if (node.open) return m_tree.facts(*node.open);
+    if (node.open()) return m_tree.facts(*node.open());
     auto handle = handleOf(node);
     if (!handle) return refuse(handle.error());
     return m_tree.facts(**handle);
@@ -384,9 +470,9 @@ FuseResult<FileFacts> NodeTable::factsOf(Node& node)
 FuseResult<HandlePtr> NodeTable::dataOf(Node& node, bool forWriting)
 {
     if (node.isDirectory()) return refuse(Errno::IsDirectory);
-    if (node.open && (node.openForWriting || !forWriting)) {
-        m_used.splice(m_used.begin(), m_used, node.use);
-        return node.open;
+    if (node.open() && (node.m_use->openForWriting || !forWriting)) {
+        m_used.splice(m_used.begin(), m_used, node.m_use->place);
+        return node.open();
     }
     auto handle = handleOf(node);
     if (!handle) return handle;
@@ -402,30 +488,32 @@ void NodeTable::keepData(Node& node, HandlePtr data)
 
 void NodeTable::unpin(Node& node)
 {
-    if (!node.pin || node.names.empty() || node.anchor) return;
-    node.pin.reset();
+    if (!node.pin() || !node.names() || node.anchor()) return;
+    node.m_use->pin.reset();
+    node.endUse();
     m_keeper.release(node.id);
 }
 
 void NodeTable::pin(Node& node)
 {
-    if (node.pin || node.isVirtual || node.lookups == 0) return;
+    if (node.pin() || node.isVirtual || node.lookups == 0) return;
     if (auto handle = handleOf(node)) pinAs(node, *handle);
 }
 
 void NodeTable::pinAs(Node& node, HandlePtr handle)
 {
     m_keeper.keep(node.id, *handle);
-    node.pin = std::move(handle);
+    node.use().pin = std::move(handle);
 }
 
 std::optional<std::string> NodeTable::pathOf(const Node& node)
 {
     std::string path;
     for (const Node* at = &node; at->id != fuse::kRootId;) {
-        if (at->names.empty()) return std::nullopt;
-        path.insert(0, "/" + at->names.front().name);
-        at = find(at->names.front().parent);
+        const auto* name = at->names();
+        if (!name) return std::nullopt;
+        path.insert(0, "/" + name->name);
+        at = find(name->parent);
         if (!at) return std::nullopt;
     }
     return path;

@@ -17,68 +17,109 @@
 // Not thread-safe: whoever calls holds Share::mutex.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <list>
-#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
+#include <boost/intrusive/set.hpp>
+
 #include "shared/fuse/errno.h"
 #include "wsl-bridge/files/file_tree.h"
+#include "wsl-bridge/files/hash_index.h"
 #include "wsl-bridge/files/node_store.h"
 #include "wsl-bridge/files/pin_keeper.h"
 
 namespace slipway {
 
+struct Node;
+
 struct NodeName {
     std::uint64_t parent = 0;
     std::string name;
-    bool operator==(const NodeName&) const = default;
 };
 
-struct Node {
+// A name in the table. A node has its last one in itself; few have more, chained to it.
+struct KnownName : NodeName,
+                   boost::intrusive::set_base_hook<boost::intrusive::optimize_size<true>> {
+    explicit KnownName(Node& of) : node(of) {}
+    Node& node;
+    std::unique_ptr<KnownName> next;
+};
+
+// There may be a million of these: what only few of them need is in a Use.
+struct Node : HashHook<struct NodeId>, HashHook<struct NodeIdentity> {
     std::uint64_t id = 0;
     Identity identity;
+    std::uint64_t lookups = 0;  // How often the kernel was told this id, less what it forgot.
     std::uint32_t mode = 0;
-    bool isVirtual = false;
-    std::uint64_t lookups = 0;     // How often the kernel was told this id, less what it forgot.
     std::uint32_t childNames = 0;  // Names that have this node as their parent.
-    std::vector<NodeName> names;
     std::uint32_t slot = 0;
 
-    HandlePtr anchor;  // A granted file or folder.
-    HandlePtr pin;     // Unlinked, and still known to the guest.
-    HandlePtr open;    // A folder for walking, a file for its data; closed when it is least used.
-    bool openForWriting = false;
-    std::list<Node*>::iterator use;  // Valid while `open` is.
-
-    int watch = -1;
-
-    // What the guest was last told, or we did last: what differs from it was changed by others.
-    bool hasSeen = false;
-    bool toldEarly = false;  // An answer revealed a change whose event is still to come.
-    std::uint64_t seenSize = 0;
-    FileTime seenModified, seenChanged;
-    int ownChanges = 0;                 // Of ours, under way.
     std::uint32_t ownChangesBegun = 0;  // Ever.
-    bool toldAhead = false;             // The agent may have something about it to answer with.
-    bool contentsToldAhead = false;     // And not been asked for here since.
-    bool wasListed = false;             // By the guest, or ahead.
-    std::uint32_t namesAsked = 0;       // In this folder, by LOOKUP.
-    std::uint32_t filesRead = 0;        // In this folder, from their beginning.
+    std::uint16_t ownChanges = 0;       // Of ours, under way.
+    bool isVirtual = false;
+    bool hasSeen = false;            // See see().
+    bool toldEarly = false;          // An answer revealed a change whose event is still to come.
+    bool toldAhead = false;          // The agent may have something about it to answer with.
+    bool contentsToldAhead = false;  // And not been asked for here since.
+    bool wasListed = false;          // By the guest, or ahead.
+
+    Node() : m_name(*this) {}
+
+    // The last one first; null: it has none.
+    const KnownName* names() const { return m_name.is_linked() ? &m_name : nullptr; }
+
+    const HandlePtr& anchor() const;  // It is a granted file or folder.
+    void setAnchor(HandlePtr anchor);
+    const HandlePtr& pin() const;   // It is unlinked, and still known to the guest.
+    const HandlePtr& open() const;  // A folder for walking, a file for its data.
+    int watch() const;              // -1: none.
+
+    // How often, in this folder: a name was asked for by LOOKUP, a file read from its beginning.
+    std::uint32_t countNameAsked();
+    std::uint32_t countFileRead();
+    std::uint32_t namesAsked() const;
 
     bool isDirectory() const;
     bool isRegular() const;
-    bool isAsSeen(const FileFacts& facts) const;
+
+    // What the guest was last told, or we did last: what differs from it was changed by others.
     void see(const FileFacts& facts);
+    bool isAsSeen(const FileFacts& facts) const;
+    bool hasSizeAndTimeAsSeen(const FileFacts& facts) const;  // Else its contents have changed.
+    std::uint64_t seenSize() const { return m_seenSize; }
+
+private:
+    friend class NodeTable;
+
+    struct Use {
+        HandlePtr anchor, pin;
+        HandlePtr open;  // Closed when it is least used.
+        bool openForWriting = false;
+        std::list<Node*>::iterator place;  // In the list of those; valid while `open` is.
+        int watch = -1;
+        std::uint32_t namesAsked = 0, filesRead = 0;
+    };
+    Use& use();
+    void endUse();  // If there is none.
+
+    std::uint64_t m_seenSize = 0;
+    std::int64_t m_seenModifiedSeconds = 0, m_seenChangedSeconds = 0;
+    std::uint32_t m_seenModifiedNs = 0, m_seenChangedNs = 0;
+    KnownName m_name;
+    std::unique_ptr<Use> m_use;
 };
 
 class NodeTable {
 public:
     NodeTable(const FileTree& tree, NodeStore& store, PinKeeper& keeper, std::size_t maxOpen);
+    ~NodeTable();
     NodeTable(const NodeTable&) = delete;
     NodeTable& operator=(const NodeTable&) = delete;
 
@@ -90,7 +131,7 @@ public:
     Node* childOf(std::uint64_t parent, std::string_view name);
     Node* parentOf(const Node& node);  // By its last name; null: it has none.
     Node* byWatch(int watch);
-    Node& root() { return *m_nodes.at(1); }
+    Node& root() { return *find(1); }
     std::size_t size() const { return m_nodes.size(); }
     std::size_t folders() const;
 
@@ -130,25 +171,49 @@ public:
     template <class Each>
     void forEach(const Each& each)
     {
-        for (auto& [id, node] : m_nodes) each(*node);
+        for (auto& node : m_nodes) each(node);
     }
     template <class Each>
     void forEachChild(std::uint64_t parent, const Each& each)
     {
-        for (auto at = m_children.lower_bound(Key{parent, {}});
-             at != m_children.end() && at->first.first == parent; ++at)
-            each(at->first.second, *at->second);
+        for (auto at = m_names.lower_bound(Place{parent, {}}, ByPlace{});
+             at != m_names.end() && at->parent == parent; ++at)
+            each(at->name, at->node);
     }
 
 private:
-    using Key = std::pair<std::uint64_t, std::string>;
-    struct IdentityHash {
-        std::size_t operator()(const Identity& identity) const;
+    struct Place {
+        std::uint64_t parent;
+        std::string_view name;
+        auto operator<=>(const Place&) const = default;
+    };
+    struct ByPlace {
+        static Place of(const NodeName& name) { return {name.parent, name.name}; }
+        static const Place& of(const Place& place) { return place; }
+        template <class Left, class Right>
+        bool operator()(const Left& left, const Right& right) const
+        {
+            return of(left) < of(right);
+        }
+    };
+    struct ById {
+        static std::uint64_t keyOf(const Node& node) { return node.id; }
+        static std::size_t hash(std::uint64_t id) { return id; }
+    };
+    struct ByIdentity {
+        static const Identity& keyOf(const Node& node) { return node.identity; }
+        static std::size_t hash(const Identity& is)
+        {
+            return (is.inode * 0x9e3779b97f4a7c15ULL) ^ (is.birthNs * 31) ^ is.device;
+        }
     };
 
+    Node& add(std::uint64_t id, const Identity& identity, std::uint32_t mode);
     Node& make(const Identity& identity, std::uint32_t mode);
+    void link(KnownName& known, NodeName name);
+    NodeName unlink(KnownName& known);
+    void removeName(Node& node, KnownName& known);
     void dropIfUnknown(Node* node);
-    void forgetIdentity(Node& node);
     void persist(Node& node);
     bool mayStayOpen(Node& directory);
     void keepOpen(Node& node, HandlePtr handle, bool forWriting);
@@ -159,11 +224,11 @@ private:
     NodeStore& m_store;
     PinKeeper& m_keeper;
     const std::size_t m_maxOpen;
-    std::unordered_map<std::uint64_t, std::unique_ptr<Node>> m_nodes;
-    std::unordered_map<Identity, Node*, IdentityHash> m_byIdentity;
+    HashIndex<Node, NodeId, ById> m_nodes;                                         // Each is ours.
+    boost::intrusive::set<KnownName, boost::intrusive::compare<ByPlace>> m_names;  // Of the nodes.
+    HashIndex<Node, NodeIdentity, ByIdentity> m_byIdentity;  // Of those with a file.
     std::unordered_map<int, Node*> m_byWatch;
     std::vector<int> m_deadWatches;
-    std::map<Key, Node*> m_children;
     std::list<Node*> m_used;  // The most recent first.
 };
 
