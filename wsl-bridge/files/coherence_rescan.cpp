@@ -4,9 +4,11 @@
 // either among the events that were heard, or lost. Once the heard ones are dealt with, the table
 // is what the guest was told; what the folders hold by now is laid beside it, and each difference
 // goes the way of the event that should have told of it. A name that nobody has asked for leaves
-// nothing to compare with: it is new if the file's times say so. The deepest folders come first, as
+// nothing to compare with: it is new if the file's times say so, where an event too many is better
+// than one too few. The deepest folders come first, as
 // a removed tree's names must be told before the names that lead to it.
 #include <algorithm>
+#include <iterator>
 #include <set>
 #include <utility>
 
@@ -41,7 +43,6 @@ void Coherence::rescan(const std::vector<HostEvent>& heard)
         Node* directory = m_share.nodes.find(std::get<0>(entry.first));
         return !directory || directory->ownChanges == 0;
     });
-    m_outbox.everything();
 
     auto depthOf = [this](const Node* node) {
         std::size_t depth = 0;
@@ -53,14 +54,17 @@ void Coherence::rescan(const std::vector<HostEvent>& heard)
         if (node.watch() >= 0) watched.emplace_back(depthOf(&node), node.id);
     });
     std::sort(watched.rbegin(), watched.rend());
+    std::vector<HostEvent> lost;
     for (const auto& [depth, id] : watched) {
         Node* node = m_share.nodes.find(id);
         if (!node || node->watch() < 0) continue;
-        for (const auto& event : lostEvents(*node, since, heard)) onEvent(event);
+        std::ranges::move(lostEvents(*node, since, heard), std::back_inserter(lost));
         m_eventLock->unlock();  // The guest's requests go on.
         m_eventLock->lock();
         if (m_stopping) return;
     }
+    m_outbox.everything();  // Not before: the guest forgets much upon it.
+    for (const auto& event : lost) onEvent(event);
 }
 
 std::vector<HostEvent> Coherence::lostEvents(Node& node, const FileTime& since,
@@ -76,10 +80,16 @@ std::vector<HostEvent> Coherence::lostEvents(Node& node, const FileTime& since,
         lost.push_back(std::move(event));
     };
     auto compare = [&](const Node& known, const FileFacts& facts, const std::string& name) {
-        if (known.isDirectory()) {  // Its times change with what is in it, which raises no event.
-            if (known.mode != facts.mode) raise(What::Attributes, name, facts.mode);
-        } else if (known.hasSeen ? !known.isAsSeen(facts) : facts.changed >= since) {
-            bool modified = !known.hasSizeAndTimeAsSeen(facts);
+        bool isNews =
+            known.hasSeen && !known.toldEarly ? !known.isAsSeen(facts) : facts.changed >= since;
+        if (!isNews) return;
+        if (known.isDirectory()) {
+            // Its times change with what is in it too, which raises no event of its own.
+            bool byItself = known.mode != facts.mode || facts.changed > facts.modified;
+            if (byItself) raise(What::Attributes, name, facts.mode);
+        } else {
+            bool modified =
+                known.toldEarly ? facts.modified >= since : !known.hasSizeAndTimeAsSeen(facts);
             raise(modified ? What::Modified : What::Attributes, name, facts.mode);
         }
     };
@@ -88,7 +98,8 @@ std::vector<HostEvent> Coherence::lostEvents(Node& node, const FileTime& since,
     bool isGone = !handle && (handle.error() == Errno::Stale || handle.error() == Errno::NoEntry);
     if (!handle && !isGone) return {};
     if (!isGone) {
-        if (auto facts = m_share.tree.facts(**handle)) compare(node, *facts, "");
+        auto facts = m_share.tree.facts(**handle);
+        if (facts && facts->links > 0) compare(node, *facts, "");
     }
     if (!node.isDirectory()) return lost;
 
