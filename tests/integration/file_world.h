@@ -175,8 +175,7 @@ public:
     {
         ::umount2(mountPoint.c_str(), MNT_DETACH);
         abort();
-        m_serverControl->send("ended");  // Else what it keeps would outlive us.
-        m_serverControl->receive();
+        tellMachineEnded();  // Else what the server keeps would outlive us.
         {
             std::lock_guard lock(m_mutex);
             m_over = true;
@@ -206,6 +205,24 @@ public:
         ::waitid(P_PID, static_cast<id_t>(m_server->pid()), &stopped, WSTOPPED);
     }
     void continueServer() const { ::kill(m_server->pid(), SIGCONT); }
+
+    void tellMachineEnded() const
+    {
+        m_serverControl->send("ended");
+        m_serverControl->receive();
+    }
+
+    // How many of the host's files and folders the server watches, as proc_pid_fdinfo(5) has it.
+    int watchedByServer() const
+    {
+        int watches = 0;
+        auto folder = "/proc/" + std::to_string(m_server->pid()) + "/fdinfo";
+        for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+            std::ifstream in(entry.path());
+            for (std::string line; std::getline(in, line);) watches += line.starts_with("inotify ");
+        }
+        return watches;
+    }
 
     void connect()
     {

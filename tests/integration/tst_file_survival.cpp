@@ -22,6 +22,7 @@ private slots:
     void aNewStreamGoesOn();
     void waitingProcessesGoOn();
     void twoHundredKillsLoseNothing();
+    void anEndedMachineLeavesNoWatches();  // The last: the guest's kernel is still there.
 
 private:
     std::string host(const std::string& name) const { return m_world->host + "/" + name; }
@@ -172,6 +173,15 @@ void TestFileSurvival::twoHundredKillsLoseNothing()
     std::string trouble = workers.stop();
     QVERIFY2(trouble.empty(), trouble.c_str());
     QCOMPARE(inventoryOf(host("kills")), workers.inventory());
+}
+
+void TestFileSurvival::anEndedMachineLeavesNoWatches()
+{
+    QVERIFY(writeText(host("f"), "x"));
+    QTRY_COMPARE(textIn(guest("f")), "x");
+    QVERIFY(m_world->watchedByServer() > 0);
+    m_world->tellMachineEnded();
+    QCOMPARE(m_world->watchedByServer(), 0);
 }
 
 int main(int argc, char** argv)

@@ -180,6 +180,9 @@ void Coherence::unwatchDead()
 void Coherence::forgetAll()
 {
     m_share.nodes.clear();
+    m_share.store.clear();
+    m_share.intents.clear();
+    m_share.session = {};
     m_expected.clear();
     m_move.reset();
     unwatchDead();

@@ -70,7 +70,7 @@ public:
     void nameRemoved(std::uint64_t directory, std::string_view name);
     void nameMoved(const NodeName& from, const NodeName& to, bool exchange);
     void forget(std::uint64_t node, std::uint64_t count);
-    void forgetAll();  // A new kernel connection.
+    void forgetAll();  // The kernel that knew it is gone.
 
     // Around a change of ours to a node's contents or attributes.
     void beginChange(Node& node);

@@ -216,12 +216,9 @@ Dispatcher::Outcome Dispatcher::init(Call& call)
     {
         std::lock_guard lock(m_share.mutex);
         bool first = m_share.session.minor == 0;
+        // A new mount: the ids of the one before mean nothing to it.
+        if (!call.resent || first) m_coherence.forgetAll();
         m_share.session = {in.minor, agreed};
-        if (!call.resent || first) {  // A new mount: the ids of the one before mean nothing to it.
-            m_coherence.forgetAll();
-            m_share.store.clear();
-            m_share.intents.clear();
-        }
         m_share.store.setSession(m_share.session);
     }
     fuse::InitOut out{};

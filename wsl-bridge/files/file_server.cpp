@@ -133,7 +133,7 @@ public:
     void machineEnded() override
     {
         std::lock_guard lock(m_share.mutex);
-        m_share.nodes.unpinAll();
+        m_coherence.forgetAll();
     }
 
     FileServerStatistics statistics() const override

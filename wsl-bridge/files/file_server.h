@@ -48,7 +48,7 @@ public:
     virtual Result<> attach(std::uint32_t channel, Descriptor stream) = 0;
     virtual void detach() = 0;  // Waits for the requests under way. `ended` is not called.
 
-    // The machine has stopped: what it had open without a name may go.
+    // The machine has stopped: all that its kernel knew is forgotten, and nothing is watched.
     virtual void machineEnded() = 0;
 
     virtual FileServerStatistics statistics() const = 0;

@@ -143,16 +143,6 @@ void NodeTable::load()
     }
 }
 
-void NodeTable::unpinAll()
-{
-    m_keeper.releaseAll();
-    forEach([](Node& node) {
-        if (!node.m_use) return;
-        node.m_use->pin.reset();
-        node.endUse();
-    });
-}
-
 Node* NodeTable::find(std::uint64_t id)
 {
     return m_nodes.find(id);

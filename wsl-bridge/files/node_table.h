@@ -125,7 +125,6 @@ public:
 
     void load();   // What the store and the keeper hold.
     void clear();  // A new kernel connection.
-    void unpinAll();
 
     Node* find(std::uint64_t id);
     Node* childOf(std::uint64_t parent, std::string_view name);
