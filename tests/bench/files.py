@@ -100,7 +100,15 @@ class Rival(Native):
         until_mounted(self.folder)
 
     def end(self, process):
-        work.run("umount", self.folder)
+        """What was read ahead may hold the mount for a moment longer."""
+        for tries_left in range(50, -1, -1):
+            try:
+                work.run("umount", self.folder)
+                break
+            except subprocess.CalledProcessError:
+                if tries_left == 0:
+                    raise
+                time.sleep(0.1)
         process.wait()
 
     def close(self):
