@@ -10,6 +10,7 @@
 #include "linux-vm-agent/engine/layout.h"
 #include "shared/core/log.h"
 #include "shared/io/connect_socket.h"
+#include "shared/io/datagrams.h"
 #include "shared/io/relay.h"
 
 namespace slipway {
@@ -75,12 +76,13 @@ private:
     {
         if (connect.target_case() == v1::ConnectService::kUnixPath)
             return connectPath(connect.unix_path());
-        if (connect.tcp().port() > kMaxPort)
-            return refuse(
-                {Code::InvalidArgument, fmt::format("no port: {}", connect.tcp().port())});
+        const auto& to = connect.has_udp() ? connect.udp() : connect.tcp();
+        if (to.port() > kMaxPort)
+            return refuse({Code::InvalidArgument, fmt::format("no port: {}", to.port())});
+        auto port = static_cast<std::uint16_t>(to.port());
+        if (connect.has_udp()) return connected(connectUdpSocket(to.address(), port));
         m_connecting =
-            connectTcpSocket(m_owner.m_loop, connect.tcp().address(),
-                             static_cast<std::uint16_t>(connect.tcp().port()),
+            connectTcpSocket(m_owner.m_loop, to.address(), port,
                              [this](Result<Descriptor> target) { connected(std::move(target)); });
     }
 

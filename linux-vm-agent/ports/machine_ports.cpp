@@ -3,6 +3,7 @@
 #include <set>
 
 #include "shared/core/log.h"
+#include "shared/io/datagrams.h"
 
 namespace slipway {
 
@@ -17,11 +18,14 @@ void MachinePorts::keep(const std::vector<ClaimTable::Standing>& claims)
 
 std::unique_ptr<PublishedPort> MachinePorts::bind(const ClaimedPort& claim)
 {
-    if (claim.protocol != "tcp") return nullptr;
-    auto reach = [&loop = m_loop, claim](ConnectDone done) {
-        return connectTcp(loop, claim.containerAddress, claim.containerPort, std::move(done));
+    bool udp = claim.protocol == "udp";
+    if (!udp && claim.protocol != "tcp") return nullptr;
+    auto reach = [&loop = m_loop, claim, udp](ConnectDone done) {
+        return (udp ? connectUdp : connectTcp)(loop, claim.containerAddress, claim.containerPort,
+                                               std::move(done));
     };
-    auto port = PublishedPort::bind(m_loop, {claim.hostAddress, claim.hostPort}, reach);
+    auto port = PublishedPort::bind(
+        m_loop, {udp ? Protocol::Udp : Protocol::Tcp, claim.hostAddress, claim.hostPort}, reach);
     if (port) return *std::move(port);
     // An address of the host's is none of the machine's.
     if (port.error().code != Code::InvalidArgument)

@@ -16,7 +16,7 @@ class MachinePorts {
 public:
     explicit MachinePorts(Loop& loop) : m_loop(loop) {}
 
-    // From now on the TCP ports of these claims and no others. One that can't be bound here is
+    // From now on the ports of these claims and no others. One that can't be bound here is
     // logged: the host has it, which is what was asked for.
     void keep(const std::vector<ClaimTable::Standing>& claims);
 

@@ -6,6 +6,7 @@
 #include "shared/io/published_port.h"
 
 #include "shared/core/log.h"
+#include "shared/io/datagrams.h"
 
 namespace slipway {
 
@@ -13,13 +14,14 @@ PublishedPort::PublishedPort(Reach reach) : m_reach(std::move(reach)) {}
 
 PublishedPort::~PublishedPort() = default;
 
-Result<std::unique_ptr<PublishedPort>> PublishedPort::bind(Loop& loop, const TcpTarget& at,
+Result<std::unique_ptr<PublishedPort>> PublishedPort::bind(Loop& loop, const PortAddress& at,
                                                            Reach reach)
 {
     auto port = std::unique_ptr<PublishedPort>(new PublishedPort(std::move(reach)));
-    TRY(port->m_listener,
-        listenTcp(loop, at.address, at.port,
-                  [self = port.get()](StreamPtr client) { self->accepted(std::move(client)); }));
+    auto accepted = [self = port.get()](StreamPtr client) { self->accepted(std::move(client)); };
+    TRY(port->m_listener, at.protocol == Protocol::Udp
+                              ? listenUdp(loop, at.address, at.port, accepted)
+                              : listenTcp(loop, at.address, at.port, accepted));
     return port;
 }
 

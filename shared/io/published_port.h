@@ -1,4 +1,5 @@
-// One published port: a listener, and the way of its connections to the container.
+// One published port: a listener, and the way of its connections to the container. Of UDP, all
+// that one peer sends is a connection (see datagrams.h).
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,10 @@
 
 namespace slipway {
 
-struct TcpTarget {
+enum class Protocol { Tcp, Udp };
+
+struct PortAddress {
+    Protocol protocol = Protocol::Tcp;
     std::string address;  // Numeric, IPv4 or IPv6.
     std::uint16_t port = 0;
 };
@@ -26,7 +30,7 @@ public:
     using Attempt = std::shared_ptr<void>;
     using Reach = std::function<Attempt(ConnectDone done)>;
 
-    static Result<std::unique_ptr<PublishedPort>> bind(Loop& loop, const TcpTarget& at,
+    static Result<std::unique_ptr<PublishedPort>> bind(Loop& loop, const PortAddress& at,
                                                        Reach reach);
     ~PublishedPort();
 

@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "shared/core/folder_owner.h"
+#include "shared/io/datagrams.h"
 
 namespace slipway {
 namespace {
@@ -290,7 +291,9 @@ private:
 
 Result<StreamPtr> adoptSocket(Loop& loop, Descriptor socket)
 {
-    bool tcp = uv_guess_handle(socket.get()) == UV_TCP;
+    auto kind = uv_guess_handle(socket.get());
+    if (kind == UV_UDP) return adoptDatagramSocket(loop, std::move(socket));
+    bool tcp = kind == UV_TCP;
     HandlePtr handle = tcp ? newTcp(loop) : newPipe(loop);
     int failed =
         tcp ? uv_tcp_open(&handle->tcp, socket.get()) : uv_pipe_open(&handle->pipe, socket.get());

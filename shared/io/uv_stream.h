@@ -12,7 +12,7 @@
 
 namespace slipway {
 
-// Takes over a connected stream socket (unix or TCP).
+// Takes over a connected socket: unix, TCP, or UDP (see datagrams.h).
 Result<StreamPtr> adoptSocket(Loop& loop, Descriptor socket);
 
 // An attempt to connect; destroying it gives up. `done` may destroy it.

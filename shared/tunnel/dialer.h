@@ -41,5 +41,6 @@ v1::StreamHello helloControl();
 v1::StreamHello helloPark();
 v1::StreamHello helloShare(std::uint32_t channel);
 v1::StreamHello helloConnectTcp(const std::string& address, std::uint16_t port);
+v1::StreamHello helloConnectUdp(const std::string& address, std::uint16_t port);
 
 }  // namespace slipway

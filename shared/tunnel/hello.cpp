@@ -39,4 +39,13 @@ v1::StreamHello helloConnectTcp(const std::string& address, std::uint16_t port)
     return hello;
 }
 
+v1::StreamHello helloConnectUdp(const std::string& address, std::uint16_t port)
+{
+    v1::StreamHello hello;
+    auto* udp = hello.mutable_connect()->mutable_udp();
+    udp->set_address(address);
+    udp->set_port(port);
+    return hello;
+}
+
 }  // namespace slipway

@@ -25,6 +25,43 @@ int freePort()
     return server.serverPort();
 }
 
+// A UDP client of one port of this host.
+class Datagrams {
+public:
+    int freePort()
+    {
+        holdPort();
+        socklen_t length = sizeof m_port;
+        ::getsockname(m_held.get(), reinterpret_cast<sockaddr*>(&m_port), &length);
+        m_held.reset();
+        timeval patience{0, 200'000};
+        ::setsockopt(m_client.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+        ::connect(m_client.get(), reinterpret_cast<sockaddr*>(&m_port), sizeof m_port);
+        return ntohs(m_port.sin_port);
+    }
+    bool holdPort()
+    {
+        m_port.sin_family = AF_INET;
+        m_port.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        m_held = udp();
+        return ::bind(m_held.get(), reinterpret_cast<sockaddr*>(&m_port), sizeof m_port) == 0;
+    }
+    bool comesBack(const std::string& text) const
+    {
+        std::string got(65536, '\0');
+        if (::send(m_client.get(), text.data(), text.size(), 0) < 0) return false;
+        ssize_t count = ::recv(m_client.get(), got.data(), got.size(), 0);
+        return count >= 0 && got.substr(0, static_cast<std::size_t>(count)) == text;
+    }
+
+private:
+    static Descriptor udp() { return Descriptor(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)); }
+
+    sockaddr_in m_port{};
+    Descriptor m_held;
+    Descriptor m_client = udp();
+};
+
 }  // namespace
 
 class TestPorts : public QObject {
@@ -162,6 +199,38 @@ private slots:
         QCOMPARE(docker({"rm", "-f", "inside"}).exitCode, 0);
         Output gone = fetch("host", "127.0.0.1");
         QVERIFY2(gone.err.find("refused") != std::string::npos, (gone.out + gone.err).c_str());
+    }
+
+    void datagramsGoBothWays()
+    {
+        Datagrams datagrams;
+        std::string port = std::to_string(datagrams.freePort());
+        const std::string python =
+            "-v /usr:/usr:ro -v /lib:/lib:ro -v /lib64:/lib64:ro box /usr/bin/python3 -c ";
+        Output run = m_slipway->shell(
+            "docker run -d --name echo -p " + port + ":7/udp " + python +
+            "'import socket; s = socket.socket(type=socket.SOCK_DGRAM); s.bind((\"\", 7))\n"
+            "while 1: s.sendto(*s.recvfrom(65536))'");
+        QVERIFY2(run.exitCode == 0, run.err.c_str());
+        for (std::size_t bytes : {5u, 1472u, 65507u})
+            QVERIFY2(eventually([&] { return datagrams.comesBack(std::string(bytes, 'x')); }),
+                     std::to_string(bytes).c_str());
+
+        Output inside = m_slipway->shell(
+            "docker run --rm --network host " + python +
+            "'import socket; s = socket.socket(type=socket.SOCK_DGRAM); s.settimeout(5)\n"
+            "s.sendto(b\"inside\", (\"127.0.0.1\", " +
+            port + ")); print(s.recv(99).decode())'");
+        QVERIFY2(inside.out == "inside\n", (inside.out + inside.err).c_str());
+        Output ports = m_slipway->slipway({"ports"});
+        QVERIFY2(ports.out.find("echo:7/udp") != std::string::npos, ports.out.c_str());
+
+        QCOMPARE(m_slipway->shell("docker rm -f echo").exitCode, 0);
+        QVERIFY(eventually([&] { return datagrams.holdPort(); }));
+        Output taken = m_slipway->shell("docker run --rm -p " + port + ":7/udp box true");
+        std::string holder = fmt::format("bind 127.0.0.1:{}/udp: held by", port);
+        QVERIFY2(has(taken.err, holder) && has(taken.err, fmt::format("(pid {})", ::getpid())),
+                 taken.err.c_str());
     }
 
     void isListed()

@@ -78,11 +78,14 @@ bool collide(const Address& held, const Address& asked)
 
 // /proc/net/tcp, see proc(5): sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout
 // inode
-std::vector<Listening> listeningOn(std::uint16_t port)
+std::vector<Listening> listeningOn(Protocol protocol, std::uint16_t port)
 {
     std::vector<Listening> found;
     std::string suffix = fmt::format(":{:04X}", port);
-    for (const char* file : {"/proc/net/tcp", "/proc/net/tcp6"}) {
+    bool udp = protocol == Protocol::Udp;
+    const char* bound = udp ? "07" : "0A";  // TCP_CLOSE, as UDP is while unconnected; TCP_LISTEN.
+    for (const char* file :
+         {udp ? "/proc/net/udp" : "/proc/net/tcp", udp ? "/proc/net/udp6" : "/proc/net/tcp6"}) {
         std::ifstream table(file);
         std::string line;
         std::getline(table, line);
@@ -91,7 +94,7 @@ std::vector<Listening> listeningOn(std::uint16_t port)
             std::string slot, local, remote, state, queues, timer, resent, uid, timeout, inode;
             columns >> slot >> local >> remote >> state >> queues >> timer >> resent >> uid >>
                 timeout >> inode;
-            if (state != "0A" || !local.ends_with(suffix)) continue;  // TCP_LISTEN
+            if (state != bound || !local.ends_with(suffix)) continue;
             if (auto address = parseKernelAddress(local.substr(0, local.find(':'))))
                 found.push_back(
                     {*address, inode, static_cast<uid_t>(std::strtoul(uid.c_str(), nullptr, 10))});
@@ -134,11 +137,11 @@ std::string describe(const Listening& listening)
 
 }  // namespace
 
-std::optional<std::string> holderOfTcpPort(const std::string& address, std::uint16_t port)
+std::optional<std::string> holderOfPort(const PortAddress& at)
 {
-    auto asked = parseAddress(address);
+    auto asked = parseAddress(at.address);
     if (!asked) return std::nullopt;
-    for (const Listening& listening : listeningOn(port))
+    for (const Listening& listening : listeningOn(at.protocol, at.port))
         if (collide(listening.address, *asked)) return describe(listening);
     return std::nullopt;
 }

@@ -19,7 +19,7 @@ namespace slipway {
 struct PortTable::Lease {
     v1::PortClaim claim;
     bool restated = false;
-    TcpTarget host;
+    PortAddress host;
     std::unique_ptr<PublishedPort> port;  // Null: refused, or nothing to bind.
     std::string container;
     bool asked = false;  // For the container's name.
@@ -36,21 +36,22 @@ bool sameTuple(const v1::PortClaim& a, const v1::PortClaim& b)
            a.container_port() == b.container_port();
 }
 
-TcpTarget hostSide(const v1::PortClaim& claim, DefaultAddress wanted)
+PortAddress hostSide(const v1::PortClaim& claim, DefaultAddress wanted)
 {
-    auto port = static_cast<std::uint16_t>(claim.host_port());
+    PortAddress host{claim.protocol() == "udp" ? Protocol::Udp : Protocol::Tcp,
+                     claim.host_address(), static_cast<std::uint16_t>(claim.host_port())};
     if (wanted == DefaultAddress::Loopback) {
-        if (claim.host_address() == "0.0.0.0") return {"127.0.0.1", port};
-        if (claim.host_address() == "::") return {"::1", port};
+        if (host.address == "0.0.0.0") host.address = "127.0.0.1";
+        if (host.address == "::") host.address = "::1";
     }
-    return {claim.host_address(), port};
+    return host;
 }
 
-std::string nameOf(const TcpTarget& host)
+std::string nameOf(const PortAddress& host)
 {
     bool ipv6 = host.address.find(':') != std::string::npos;
-    return ipv6 ? fmt::format("[{}]:{}", host.address, host.port)
-                : fmt::format("{}:{}", host.address, host.port);
+    return fmt::format("{}:{}{}", ipv6 ? fmt::format("[{}]", host.address) : host.address,
+                       host.port, host.protocol == Protocol::Udp ? "/udp" : "");
 }
 
 }  // namespace
@@ -75,7 +76,7 @@ void PortTable::claim(std::uint64_t id, const v1::PortClaim& claim, bool restate
     lease->host = hostSide(claim, m_options.defaultAddress);
     lease->since = std::chrono::system_clock::now();
     Result<> bound = bind(*lease);
-    TcpTarget host = lease->host;
+    PortAddress host = lease->host;
     m_leases[id] = std::move(lease);
     if (bound) return decide(id, {}, decided);
     if (bound.error().code == Code::AlreadyExists) return explainHolder(id, host, decided);
@@ -85,16 +86,16 @@ void PortTable::claim(std::uint64_t id, const v1::PortClaim& claim, bool restate
 Result<> PortTable::bind(Lease& lease)
 {
     const v1::PortClaim& claim = lease.claim;
-    if (claim.protocol() != "tcp")
+    if (claim.protocol() != "tcp" && claim.protocol() != "udp")
         return fail(Code::Unimplemented,
-                    fmt::format("only TCP ports are published in this version, not "
-                                "{}",
-                                claim.protocol()));
+                    fmt::format("TCP and UDP ports are published, not {}", claim.protocol()));
     if (claim.host_port() > 0xffff || claim.container_port() == 0 ||
         claim.container_port() > 0xffff)
         return fail(Code::InvalidArgument, "not a port");
-    auto hello = helloConnectTcp(claim.container_address(),
-                                 static_cast<std::uint16_t>(claim.container_port()));
+    auto containerPort = static_cast<std::uint16_t>(claim.container_port());
+    auto hello = lease.host.protocol == Protocol::Udp
+                     ? helloConnectUdp(claim.container_address(), containerPort)
+                     : helloConnectTcp(claim.container_address(), containerPort);
     auto port = PublishedPort::bind(m_loop, lease.host, [&dialer = m_dialer, hello](auto done) {
         return dialer.dial(hello, std::move(done));
     });
@@ -111,7 +112,7 @@ Result<> PortTable::bind(Lease& lease)
     return tl::unexpected(port.error());
 }
 
-PortTable::Refusal PortTable::refusalOf(const TcpTarget& host, const Error& error) const
+PortTable::Refusal PortTable::refusalOf(const PortAddress& host, const Error& error) const
 {
     if (error.code == Code::PermissionDenied && host.port < firstUnprivilegedPort()) {
         std::string remedy = remedyForLowPort(host.port);
@@ -119,17 +120,18 @@ PortTable::Refusal PortTable::refusalOf(const TcpTarget& host, const Error& erro
                             nameOf(host), firstUnprivilegedPort(), remedy),
                 remedy};
     }
-    if (error.code == Code::Unimplemented) return {error.message, "publish a TCP port"};
+    if (error.code == Code::Unimplemented) return {error.message, "publish a TCP or UDP port"};
     return {error.message, "publish another port or address"};
 }
 
-void PortTable::explainHolder(std::uint64_t id, const TcpTarget& host, const Decided& decided)
+void PortTable::explainHolder(std::uint64_t id, const PortAddress& host, const Decided& decided)
 {
     auto refuse = [this, id, host, decided](const std::string& holder, const std::string& remedy) {
         decide(id, {fmt::format("bind {}: held by {}", nameOf(host), holder), remedy}, decided);
     };
     for (const auto& [otherId, other] : m_leases) {
-        if (!other->port || other->host.port != host.port) continue;
+        if (!other->port || other->host.port != host.port || other->host.protocol != host.protocol)
+            continue;
         auto told = [refuse](const std::string& address, const std::string& name) {
             std::string holder = name.empty() ? "the container at " + address
                                               : fmt::format("container \"{}\"", name);
@@ -142,7 +144,7 @@ void PortTable::explainHolder(std::uint64_t id, const TcpTarget& host, const Dec
         return m_options.nameOf(
             address, m_alive.wrap([told, address](std::string name) { told(address, name); }));
     }
-    auto holder = holderOfTcpPort(host.address, host.port);
+    auto holder = holderOfPort(host);
     refuse(holder.value_or("a process that could not be found"),
            fmt::format("stop {}, or publish another port", holder.value_or("it")));
 }

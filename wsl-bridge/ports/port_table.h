@@ -65,8 +65,8 @@ private:
         std::string remedy;
     };
     Result<> bind(Lease& lease);
-    Refusal refusalOf(const TcpTarget& host, const Error& error) const;
-    void explainHolder(std::uint64_t id, const TcpTarget& host, const Decided& decided);
+    Refusal refusalOf(const PortAddress& host, const Error& error) const;
+    void explainHolder(std::uint64_t id, const PortAddress& host, const Decided& decided);
     void decide(std::uint64_t id, Refusal refusal, const Decided& decided);
     void learned(std::uint64_t id, const std::string& name);
 

@@ -166,9 +166,10 @@ private slots:
         Loop loop;
         auto all = listenTcp(loop, "0.0.0.0", port, [](StreamPtr) {});
         QVERIFY(all.has_value());
-        QVERIFY(holderOfTcpPort("127.0.0.1", port).has_value());
-        QVERIFY(!holderOfTcpPort("::1", port).has_value());
-        QVERIFY(!holderOfTcpPort("127.0.0.1", freePort()).has_value());
+        QVERIFY(holderOfPort({Protocol::Tcp, "127.0.0.1", port}).has_value());
+        QVERIFY(!holderOfPort({Protocol::Tcp, "::1", port}).has_value());
+        QVERIFY(!holderOfPort({Protocol::Udp, "127.0.0.1", port}).has_value());
+        QVERIFY(!holderOfPort({Protocol::Tcp, "127.0.0.1", freePort()}).has_value());
     }
 
     void namesTheContainerThatHoldsAPort()
@@ -205,8 +206,8 @@ private slots:
     void refusesWhatItDoesNotPublish()
     {
         Bench bench;
-        QCOMPARE(bench.claim(1, claimOf(freePort(), "0.0.0.0", "udp")),
-                 std::string("only TCP ports are published in this version, not udp"));
+        QCOMPARE(bench.claim(1, claimOf(freePort(), "0.0.0.0", "sctp")),
+                 std::string("TCP and UDP ports are published, not sctp"));
         QVERIFY(!bench.claim(2, claimOf(freePort(), "192.0.2.1")).empty());
         QVERIFY(!bench.claim(3, claimOf(freePort(), "nonsense")).empty());
     }
