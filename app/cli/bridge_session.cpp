@@ -76,6 +76,16 @@ Result<std::optional<v1::State>> BridgeSession::state()
     return fail(Code::DeadlineExceeded, fmt::format("{}; {}", silence.text, silence.remedy));
 }
 
+Result<> BridgeSession::watch(const std::function<void(const v1::State&)>& each)
+{
+    grpc::ClientContext call;
+    auto stream = m_stub->WatchState(&call, {});
+    for (v1::State state; stream->Read(&state);) each(state);
+    auto status = stream->Finish();
+    if (status.error_code() == grpc::StatusCode::UNAVAILABLE) return {};
+    return resultOf("watch the bridge's state", status);
+}
+
 Result<bool> BridgeSession::launchIfAbsent()
 {
     TRY(auto now, state());

@@ -1,6 +1,7 @@
 // What the command line asks of the bridge, each call blocking until it is done.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -24,6 +25,9 @@ public:
     // The whole state now; none when no bridge runs. DeadlineExceeded, with the silence's words:
     // one runs and does not answer.
     Result<std::optional<v1::State>> state();
+
+    // Each state from now on, until the bridge ends; at once when none runs.
+    Result<> watch(const std::function<void(const v1::State&)>& each);
 
     Result<bool> launchIfAbsent();  // True: it was launched by this.
 

@@ -13,7 +13,7 @@ Result<int> startCommand(const Home& home);
 Result<int> stopCommand(const Home& home);
 Result<int> restartCommand(const Home& home);
 Result<int> statusCommand(const Home& home, bool json);
-Result<int> portsCommand(const Home& home, bool json);
+Result<int> portsCommand(const Home& home, bool json, bool watch);
 Result<int> sharesCommand(const Home& home, bool json);
 Result<int> endpointCommand(const Home& home, bool asExport);
 // The endpoint over TCP: `how` is tls, plain or off; an empty address and port 0 are the usual

@@ -21,6 +21,7 @@ using Run = std::function<Result<int>(const Home&)>;
 
 struct Options {
     bool json = false;
+    bool watch = false;
     bool asExport = false;
     bool yes = false;
     LogsOptions logs;
@@ -110,11 +111,14 @@ void addStateCommands(CLI::App& app, Options& options)
         "            5 trouble: the engine, or its bridge, should answer and does not\n"
         "            1 it could not be asked, 2 wrong usage",
         [&options](const Home& home) { return statusCommand(home, options.json); });
-    auto* ports =
-        command(app, options, "ports", "Ports that containers publish, and those refused.",
-                "With --json: a list of the message Port of shared/proto/bridge.proto.\n"
-                "Exit codes: 0 listed, 1 the state could not be had.",
-                [&options](const Home& home) { return portsCommand(home, options.json); });
+    auto* ports = command(
+        app, options, "ports", "Ports that containers publish, and those refused.",
+        "With --json: a list of the message Port of shared/proto/bridge.proto.\n"
+        "With --watch: again at each change, with --json a line each, until Ctrl-C. While\n"
+        "no bridge runs there are no ports, and the next one is waited for.\n"
+        "Exit codes: 0 listed, 1 the state could not be had.",
+        [&options](const Home& home) { return portsCommand(home, options.json, options.watch); });
+    ports->add_flag("--watch", options.watch, "Go on, and print each change.");
     auto* shares =
         command(app, options, "shares", "The host folders that containers use.",
                 "With --json: the message Files of shared/proto/bridge.proto.\n"

@@ -1,5 +1,9 @@
 // status, ports, shares, endpoint: what only looks.
 #include <chrono>
+#include <cstdio>
+#include <optional>
+#include <thread>
+#include <vector>
 
 #include <fmt/format.h>
 #include <google/protobuf/util/json_util.h>
@@ -24,10 +28,10 @@ Reader readerFor(const User& user)
 }
 
 // Every field is printed, under the names of bridge.proto.
-std::string jsonOf(const google::protobuf::Message& message)
+std::string jsonOf(const google::protobuf::Message& message, bool inOneLine = false)
 {
     google::protobuf::util::JsonPrintOptions options;
-    options.add_whitespace = true;
+    options.add_whitespace = !inOneLine;
     options.always_print_primitive_fields = true;
     options.preserve_proto_field_names = true;
     std::string text;
@@ -73,6 +77,41 @@ Result<v1::State> currentState(const Home& home)
     return *state ? **std::move(state) : stateWithoutBridge(home);
 }
 
+// Which ports there are, without what grows by itself.
+std::string portsOf(v1::State state)
+{
+    std::string ports;
+    for (auto& port : *state.mutable_ports()) {
+        port.clear_bytes();
+        ports += port.SerializeAsString() + "\n";
+    }
+    return ports;
+}
+
+Result<int> watchPorts(const Home& home, const User& user, bool json)
+{
+    std::optional<std::string> shown;
+    auto show = [&](const v1::State& state) {
+        auto ports = portsOf(state);
+        if (shown == ports) return;
+        if (shown && !json) fmt::print("\n");
+        shown = std::move(ports);
+        if (json) {
+            std::vector<std::string> list;
+            for (const auto& port : state.ports()) list.push_back(jsonOf(port, true));
+            fmt::print("[{}]\n", fmt::join(list, ","));
+        } else {
+            fmt::print("{}", portsText(state, readerFor(user)));
+        }
+        std::fflush(stdout);
+    };
+    for (BridgeSession bridge(home);;) {
+        TRY_VOID(bridge.watch(show));
+        show(stateWithoutBridge(home));
+        std::this_thread::sleep_for(std::chrono::seconds(1));
+    }
+}
+
 }  // namespace
 
 Result<int> statusCommand(const Home& home, bool json)
@@ -88,9 +127,10 @@ Result<int> statusCommand(const Home& home, bool json)
     return exitCodeOf(state.condition());
 }
 
-Result<int> portsCommand(const Home& home, bool json)
+Result<int> portsCommand(const Home& home, bool json, bool watch)
 {
     TRY(auto user, invokingUser());
+    if (watch) return watchPorts(home, user, json);
     TRY(auto state, currentState(home));
     if (!json) {
         fmt::print("{}", portsText(state, readerFor(user)));

@@ -186,10 +186,14 @@ std::string hostEnd(const v1::Port& port)
                        port.host_port());
 }
 
+std::string protocolOf(const v1::Port& port)
+{
+    return port.protocol() == "tcp" ? "" : "/" + port.protocol();
+}
+
 std::string containerEnd(const v1::Port& port)
 {
-    return fmt::format("{}:{}{}", port.container(), port.container_port(),
-                       port.protocol() == "tcp" ? "" : "/" + port.protocol());
+    return fmt::format("{}:{}{}", port.container(), port.container_port(), protocolOf(port));
 }
 
 std::string withoutStart(const std::string& text, std::string_view start)
@@ -212,7 +216,8 @@ std::vector<std::string> portLines(const v1::State& state, const Reader& reader)
                 ? listed({ifAny("for {}", timeSince(port.since_unix_ms(), reader.nowUnixMs)),
                           sizeText(port.bytes())})
                 : "REFUSED: " +
-                      withoutStart(port.refusal(), fmt::format("bind {}: ", hostEnd(port)));
+                      withoutStart(port.refusal(),
+                                   fmt::format("bind {}{}: ", hostEnd(port), protocolOf(port)));
         lines.push_back(fmt::format("{:<{}}  -> {:<{}}   {}", hostEnd(port), hostWidth,
                                     containerEnd(port), containerWidth, tail));
     }

@@ -243,6 +243,33 @@ private slots:
         QVERIFY2(ports.out.find("listed:80") != std::string::npos, ports.out.c_str());
     }
 
+    // A line for each state: none, published, none, and the bridge's end is none too.
+    void isWatched()
+    {
+        auto lines = [this] { return m_slipway->shell("grep -c . watched").out; };
+        auto last = [this] { return m_slipway->shell("tail -n 1 watched").out; };
+        m_slipway->shell(
+            "timeout 60 \"$SLIPWAY_BIN\"/slipway ports --watch --json >watched 2>&1 & echo $! "
+            ">watcher");
+        QVERIFY(eventually([&] { return last() == "[]\n"; }));
+        int port = freePort();
+        QCOMPARE(web("watched", std::to_string(port) + ":80").exitCode, 0);
+        QVERIFY(eventually([&] {
+            return has(last(), fmt::format("\"host_port\":{},\"container\":\"watched\"", port));
+        }));
+        auto before = lines();
+        for (int i = 0; i < 3; ++i) httpGet("127.0.0.1", port);
+        QCOMPARE(docker({"rm", "-f", "watched"}).exitCode, 0);
+        QVERIFY(eventually([&] { return last() == "[]\n"; }));
+        QVERIFY2(std::stoi(lines()) <= std::stoi(before) + 2, lines().c_str());  // IPv4 and IPv6.
+        QCOMPARE(::kill(m_slipway->bridgePid(), SIGKILL), 0);
+        QVERIFY(eventually([&] { return !m_slipway->bridgePid(); }));
+        QVERIFY(m_slipway->start());
+        QCOMPARE(web("watched", std::to_string(port) + ":80").exitCode, 0);
+        QVERIFY(eventually([&] { return has(last(), "\"container\":\"watched\""); }));
+        QCOMPARE(m_slipway->shell("kill $(cat watcher)").exitCode, 0);
+    }
+
     void survivesADeath_data()
     {
         QTest::addColumn<QString>("victim");
