@@ -2,8 +2,9 @@
 // sockets of a thread share, and what came is handed on as frames, so that a burst costs few system
 // calls and few writes. A frame that is written may come in pieces; whole ones are sent at once.
 //
-// A bound socket knows its peers by their addresses. A peer's stream and its listener know of each
-// other, and either may go first.
+// A bound socket knows its peers by their addresses and by the one they sent to, from which they
+// get their answers (IP_PKTINFO, ip(7)): a socket that is bound to all of them would else choose
+// one. A peer's stream and its listener know of each other, and either may go first.
 #include "shared/io/datagrams.h"
 
 #include <algorithm>
@@ -71,6 +72,51 @@ void appendFrame(Buffer& frames, Bytes datagram)
     frames.insert(frames.end(), datagram.begin(), datagram.end());
 }
 
+// The address of ours that a datagram came to, as sendmsg(2) takes it to send from there.
+struct Local {
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(in6_pktinfo))> control{};
+    std::size_t size = 0;  // 0: not known.
+
+    static void askFor(int socket, bool ipv6)
+    {
+        int on = 1;
+        ::setsockopt(socket, ipv6 ? IPPROTO_IPV6 : IPPROTO_IP, ipv6 ? IPV6_RECVPKTINFO : IP_PKTINFO,
+                     &on, sizeof on);
+    }
+    static Local of(msghdr& message)
+    {
+        Local local;
+        for (cmsghdr* at = CMSG_FIRSTHDR(&message); at; at = CMSG_NXTHDR(&message, at)) {
+            if (at->cmsg_level == IPPROTO_IP && at->cmsg_type == IP_PKTINFO) {
+                in_pktinfo info{};
+                std::memcpy(&info, CMSG_DATA(at), sizeof info);
+                info.ipi_ifindex = 0;  // By whatever way leads there.
+                local.put(*at, info);
+            } else if (at->cmsg_level == IPPROTO_IPV6 && at->cmsg_type == IPV6_PKTINFO) {
+                in6_pktinfo info{};
+                std::memcpy(&info, CMSG_DATA(at), sizeof info);
+                if (!IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr)) info.ipi6_ifindex = 0;
+                local.put(*at, info);
+            }
+        }
+        return local;
+    }
+    std::string_view bytes() const { return {control.data(), size}; }
+
+private:
+    template <class Info>
+    void put(const cmsghdr& as, const Info& info)
+    {
+        cmsghdr header{};
+        header.cmsg_len = CMSG_LEN(sizeof info);
+        header.cmsg_level = as.cmsg_level;
+        header.cmsg_type = as.cmsg_type;
+        std::memcpy(control.data(), &header, sizeof header);
+        std::memcpy(control.data() + CMSG_LEN(0), &info, sizeof info);
+        size = CMSG_SPACE(sizeof info);
+    }
+};
+
 // Room for one reading of many datagrams.
 class Room {
 public:
@@ -80,7 +126,7 @@ public:
         return room;
     }
 
-    // Calls back with each datagram and who sent it.
+    // Calls back with each datagram, who sent it, and where to.
     template <class Each>
     void receive(int socket, const Each& each)
     {
@@ -92,18 +138,22 @@ public:
             messages[i].msg_hdr.msg_iovlen = 1;
             messages[i].msg_hdr.msg_name = &m_from[i].storage;
             messages[i].msg_hdr.msg_namelen = sizeof m_from[i].storage;
+            messages[i].msg_hdr.msg_control = m_to[i].control.data();
+            messages[i].msg_hdr.msg_controllen = m_to[i].control.size();
         }
         // An error is what the peer refused before (ICMP, udp(7)), and told but once.
         int count = ::recvmmsg(socket, messages.data(), kAtOnce, 0, nullptr);
         for (std::size_t i = 0; count > 0 && i < static_cast<std::size_t>(count); ++i) {
             m_from[i].size = messages[i].msg_hdr.msg_namelen;
-            each(m_from[i], Bytes(m_bytes.data() + i * kRoomBytes, messages[i].msg_len));
+            each(m_from[i], Local::of(messages[i].msg_hdr),
+                 Bytes(m_bytes.data() + i * kRoomBytes, messages[i].msg_len));
         }
     }
 
 private:
     Buffer m_bytes{kAtOnce * kRoomBytes};
     std::array<Address, kAtOnce> m_from;
+    std::array<Local, kAtOnce> m_to;
 };
 
 // Takes frames apart that come in pieces.
@@ -248,9 +298,10 @@ private:
     void ready()
     {
         if (!isRead()) return m_readable.watch(false);
-        Room::ofThread().receive(m_socket.get(), [this](const Address&, Bytes datagram) {
-            appendFrame(waiting(), datagram);
-        });
+        Room::ofThread().receive(m_socket.get(),
+                                 [this](const Address&, const Local&, Bytes datagram) {
+                                     appendFrame(waiting(), datagram);
+                                 });
         hand();
     }
 
@@ -294,13 +345,17 @@ private:
 
     class Peer final : public FrameStream {
     public:
-        Peer(UdpListener& listener, const Address& address)
-            : FrameStream(listener.m_loop), m_listener(&listener), m_address(address)
+        Peer(UdpListener& listener, std::string key, const Address& address, const Local& ours)
+            : FrameStream(listener.m_loop),
+              m_listener(&listener),
+              m_key(std::move(key)),
+              m_address(address),
+              m_ours(ours)
         {
         }
         ~Peer() override
         {
-            if (m_listener) m_listener->m_peers.erase(std::string(m_address.bytes()));
+            if (m_listener) m_listener->m_peers.erase(m_key);
         }
 
         void came(Bytes datagram)
@@ -319,29 +374,39 @@ private:
         {
             if (!m_listener) return;
             m_last = Clock::now();
-            ::sendto(m_listener->m_socket.get(), datagram.data(), datagram.size(),
-                     MSG_DONTWAIT | MSG_NOSIGNAL, m_address.any(), m_address.size);
+            iovec place{const_cast<std::byte*>(datagram.data()), datagram.size()};
+            msghdr message{};
+            message.msg_name = m_address.any();
+            message.msg_namelen = m_address.size;
+            message.msg_iov = &place;
+            message.msg_iovlen = 1;
+            message.msg_control = m_ours.control.data();
+            message.msg_controllen = m_ours.size;
+            ::sendmsg(m_listener->m_socket.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
         }
 
         UdpListener* m_listener;  // Null: it has gone.
+        std::string m_key;
         Address m_address;
+        Local m_ours;
         Clock::time_point m_last = Clock::now();
     };
 
     void ready()
     {
         std::vector<std::string> spoke;
-        Room::ofThread().receive(m_socket.get(), [&](const Address& from, Bytes datagram) {
-            std::string key(from.bytes());
-            peerAt(key, from).came(datagram);
+        auto came = [&](const Address& from, const Local& to, Bytes datagram) {
+            std::string key = std::string(from.bytes()).append(to.bytes());
+            peerAt(key, from, to).came(datagram);
             if (spoke.empty() || spoke.back() != key) spoke.push_back(std::move(key));
-        });
+        };
+        Room::ofThread().receive(m_socket.get(), came);
         for (const auto& key : spoke) {
             if (auto peer = m_peers.find(key); peer != m_peers.end()) peer->second->hand();
         }
     }
 
-    Peer& peerAt(const std::string& key, const Address& address)
+    Peer& peerAt(const std::string& key, const Address& address, const Local& ours)
     {
         if (auto known = m_peers.find(key); known != m_peers.end()) return *known->second;
         if (m_peers.size() >= m_options.maxPeers) {
@@ -350,7 +415,7 @@ private:
                 [](const auto& a, const auto& b) { return a.second->m_last < b.second->m_last; });
             drop(silent);
         }
-        auto peer = std::make_unique<Peer>(*this, address);
+        auto peer = std::make_unique<Peer>(*this, key, address, ours);
         Peer& added = *(m_peers[key] = peer.get());
         m_accepted(std::move(peer));
         return added;
@@ -381,7 +446,7 @@ private:
     UdpOptions m_options;
     Readable m_readable;
     Timer m_sweep;
-    std::map<std::string, Peer*> m_peers;  // By their addresses; each is its relay's.
+    std::map<std::string, Peer*> m_peers;  // By both addresses; each is its relay's.
 };
 
 struct UdpConnecting final : Connecting {
@@ -428,6 +493,7 @@ Result<ListenerPtr> listenUdp(Loop& loop, const std::string& address, std::uint1
     if (!socket) return failErrno(what, errno);
     int on = 1;
     if (ipv6) ::setsockopt(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    Local::askFor(socket.get(), ipv6);
     if (::bind(socket.get(), at.any(), at.size) < 0) return failErrno(what, errno);
     return std::make_unique<UdpListener>(loop, std::move(socket), std::move(accepted), options);
 }

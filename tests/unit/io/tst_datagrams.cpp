@@ -185,6 +185,40 @@ private slots:
         QCOMPARE(ports.size(), clients.size());
     }
 
+    // Of all addresses that a port is bound to, the one that was asked answers.
+    void theAddressAskedAnswers()
+    {
+        Loop loop;
+        std::list<StreamPtr> streams;
+        std::list<std::unique_ptr<Relay>> echoes;
+        auto listener = listenUdp(loop, "0.0.0.0", 0, [&](StreamPtr stream) {
+            WirePair pair = wirePair();
+            echoes.push_back(std::make_unique<Relay>(
+                std::move(stream), *adoptSocket(loop, std::move(pair.program)), [](Result<>) {}));
+            echoes.back()->start();
+            streams.push_back(*adoptSocket(loop, std::move(pair.test)));
+            StreamPtr& back = streams.back();
+            back->read([&back](Result<ByteStream::Bytes> bytes) { back->writeNow(*bytes); });
+        });
+        QVERIFY(listener);
+        Descriptor client(::socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+        for (const char* address : {"127.0.0.2", "127.0.0.3", "127.0.0.1"}) {
+            sockaddr_in to{};
+            uv_ip4_addr(address, (*listener)->port(), &to);
+            QCOMPARE(::sendto(client.get(), "x", 1, 0, reinterpret_cast<sockaddr*>(&to), sizeof to),
+                     ssize_t{1});
+            sockaddr_in from{};
+            socklen_t size = sizeof from;
+            char got = 0;
+            QVERIFY(runUntil(loop, [&] {
+                return ::recvfrom(client.get(), &got, 1, 0, reinterpret_cast<sockaddr*>(&from),
+                                  &size) == 1;
+            }));
+            QCOMPARE(from.sin_addr.s_addr, to.sin_addr.s_addr);
+        }
+        QCOMPARE(streams.size(), std::size_t{3});
+    }
+
     void aBurstLosesNothing()
     {
         constexpr int kDatagrams = 200;  // That the kernel has room for.
