@@ -89,8 +89,6 @@ private:
     void waitForOwnChanges(std::uint64_t node);
     void onMounts(const std::string& place);
     void rescan(const std::vector<HostEvent>& heard);
-    std::vector<HostEvent> lostEvents(Node& watched, const FileTime& since,
-                                      const std::vector<HostEvent>& heard);
     Identity identityAt(Node& directory, const std::string& name);
     void followMove(const InjectionOrder& move);
     void flushMove();

@@ -5,10 +5,11 @@
 // is what the guest was told; what the folders hold by now is laid beside it, and each difference
 // goes the way of the event that should have told of it. A name that nobody has asked for leaves
 // nothing to compare with: it is new if the file's times say so, where an event too many is better
-// than one too few. The deepest folders come first, as
-// a removed tree's names must be told before the names that lead to it.
+// than one too few. The deepest folders come first, as a removed tree's names must be told before
+// the names that lead to it.
 #include <algorithm>
-#include <iterator>
+#include <functional>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -19,12 +20,135 @@
 namespace slipway {
 namespace {
 
-FileTime birthOf(const FileFacts& facts)
+using What = HostEvent::What;
+
+bool isOfType(std::uint32_t mode, std::uint32_t type)
+{
+    return (mode & fuse::kTypeMask) == type;
+}
+
+// None: the host's file system does not keep it.
+std::optional<FileTime> birthOf(const FileFacts& facts)
 {
     constexpr std::uint64_t kSecond = 1'000'000'000;
-    return {static_cast<std::int64_t>(facts.identity.birthNs / kSecond),
-            static_cast<std::uint32_t>(facts.identity.birthNs % kSecond)};
+    auto since1970 = facts.identity.birthNs;
+    if (since1970 == 0) return std::nullopt;
+    return FileTime{static_cast<std::int64_t>(since1970 / kSecond),
+                    static_cast<std::uint32_t>(since1970 % kSecond)};
 }
+
+class LostEvents {
+public:
+    // A name whose event, of a call of ours, is still to come.
+    using IsExpected = std::function<bool(std::uint64_t directory, const std::string& name)>;
+
+    LostEvents(Share& share, const std::vector<HostEvent>& heard, IsExpected isExpected)
+        : m_share(share), m_isExpected(std::move(isExpected))
+    {
+        auto overflow = std::find_if(heard.begin(), heard.end(), [](const HostEvent& event) {
+            return event.what == What::Overflow;
+        });
+        m_since = overflow->since;
+        for (const auto& event : heard) {
+            auto& there = m_heardOf[event.watch];
+            if (event.what == What::Deleted || event.what == What::MovedFrom)
+                there.erase(event.name);
+            else
+                there.insert(event.name);
+        }
+    }
+
+    void look(Node& watched)
+    {
+        auto handle = m_share.nodes.handleOf(watched);
+        if (!handle && handle.error() != Errno::Stale && handle.error() != Errno::NoEntry) return;
+        if (handle) {
+            auto facts = m_share.tree.facts(**handle);
+            if (facts && facts->links > 0) compare(watched, watched, *facts, "");
+        }
+        if (watched.isDirectory()) lookInside(watched, handle ? handle->get() : nullptr);
+    }
+
+    std::vector<HostEvent> take() { return std::move(m_events); }
+
+private:
+    // Null: the folder is gone, and all that was in it.
+    void lookInside(Node& folder, const Handle* handle)
+    {
+        std::set<std::string> present;
+        if (handle) {
+            auto listed = m_share.tree.list(*handle, 0, [&](const DirectoryEntry& entry) {
+                if (!entry.isDot()) present.emplace(entry.name);
+                return true;
+            });
+            // A folder that was removed while we had it open can't be listed any more.
+            if (!listed && listed.error() != Errno::NoEntry) return;
+        }
+        for (const auto& name : present) {
+            auto facts = m_share.tree.factsOfChild(*handle, name);
+            if (!facts || m_isExpected(folder.id, name)) continue;
+            const Node* known = m_share.nodes.childOf(folder.id, name);
+            if (known && known->identity == facts->identity)
+                compare(folder, *known, *facts, name);
+            else if (known)
+                isNew(folder, What::MovedTo, *facts, name);
+            else if (!m_heardOf[folder.watch()].contains(name) && facts->changed >= m_since)
+                isUnknown(folder, *facts, name);
+        }
+        m_share.nodes.forEachChild(folder.id, [&](const std::string& name, const Node& child) {
+            if (!present.contains(name) && !m_isExpected(folder.id, name))
+                raise(folder, What::Deleted, child.mode, name);
+        });
+    }
+
+    void compare(const Node& watched, const Node& known, const FileFacts& facts,
+                 const std::string& name)
+    {
+        bool isTold = known.hasSeen && !known.toldEarly;
+        if (isTold ? known.isAsSeen(facts) : facts.changed < m_since) return;
+        if (known.isDirectory()) {
+            // Its times change with what is in it too, which raises no event of its own.
+            bool byItself = known.mode != facts.mode || facts.changed > facts.modified;
+            if (byItself) raise(watched, What::Attributes, facts.mode, name);
+        } else {
+            bool modified = isTold ? !known.hasSizeAndTimeAsSeen(facts) : facts.modified >= m_since;
+            raise(watched, modified ? What::Modified : What::Attributes, facts.mode, name);
+        }
+    }
+
+    // Made, written, or moved here.
+    void isUnknown(const Node& folder, const FileFacts& facts, const std::string& name)
+    {
+        auto birth = birthOf(facts);
+        bool wasThere = birth && *birth < m_since && facts.modified >= m_since;
+        if (!wasThere) return isNew(folder, What::Created, facts, name);
+        if (isOfType(facts.mode, fuse::kTypeRegular))
+            raise(folder, What::Modified, facts.mode, name);
+    }
+
+    void isNew(const Node& folder, What what, const FileFacts& facts, const std::string& name)
+    {
+        raise(folder, what, facts.mode, name);
+        bool isWritten = isOfType(facts.mode, fuse::kTypeRegular) && facts.size > 0;
+        if (isWritten && facts.modified >= m_since) raise(folder, What::Modified, facts.mode, name);
+    }
+
+    void raise(const Node& watched, What what, std::uint32_t mode, const std::string& name)
+    {
+        HostEvent event;
+        event.what = what;
+        event.watch = watched.watch();
+        event.isDirectory = isOfType(mode, fuse::kTypeDirectory);
+        event.name = name;
+        m_events.push_back(std::move(event));
+    }
+
+    Share& m_share;
+    IsExpected m_isExpected;
+    FileTime m_since;
+    std::map<int, std::set<std::string_view>> m_heardOf;  // Names by watch, of what is there.
+    std::vector<HostEvent> m_events;
+};
 
 }  // namespace
 
@@ -33,15 +157,16 @@ void Coherence::rescan(const std::vector<HostEvent>& heard)
     log::warn(
         "files: host events were lost (raise fs.inotify.max_queued_events); all shared folders are "
         "looked through");
-    auto overflow = std::find_if(heard.begin(), heard.end(), [](const HostEvent& event) {
-        return event.what == What::Overflow;
-    });
-    FileTime since = overflow->since;
     flushMove();
     // Those of calls under way may still come.
     std::erase_if(m_expected, [this](const auto& entry) {
         Node* directory = m_share.nodes.find(std::get<0>(entry.first));
         return !directory || directory->ownChanges == 0;
+    });
+    LostEvents lost(m_share, heard, [this](std::uint64_t directory, const std::string& name) {
+        auto at = m_expected.lower_bound({directory, name, What{}});
+        return at != m_expected.end() && std::get<0>(at->first) == directory &&
+               std::get<1>(at->first) == name;
     });
 
     auto depthOf = [this](const Node* node) {
@@ -54,96 +179,15 @@ void Coherence::rescan(const std::vector<HostEvent>& heard)
         if (node.watch() >= 0) watched.emplace_back(depthOf(&node), node.id);
     });
     std::sort(watched.rbegin(), watched.rend());
-    std::vector<HostEvent> lost;
     for (const auto& [depth, id] : watched) {
         Node* node = m_share.nodes.find(id);
-        if (!node || node->watch() < 0) continue;
-        std::ranges::move(lostEvents(*node, since, heard), std::back_inserter(lost));
+        if (node && node->watch() >= 0) lost.look(*node);
         m_eventLock->unlock();  // The guest's requests go on.
         m_eventLock->lock();
         if (m_stopping) return;
     }
     m_outbox.everything();  // Not before: the guest forgets much upon it.
-    for (const auto& event : lost) onEvent(event);
-}
-
-std::vector<HostEvent> Coherence::lostEvents(Node& node, const FileTime& since,
-                                             const std::vector<HostEvent>& heard)
-{
-    std::vector<HostEvent> lost;
-    auto raise = [&](What what, const std::string& name, std::uint32_t mode) {
-        HostEvent event;
-        event.what = what;
-        event.watch = node.watch();
-        event.isDirectory = (mode & fuse::kTypeMask) == fuse::kTypeDirectory;
-        event.name = name;
-        lost.push_back(std::move(event));
-    };
-    auto compare = [&](const Node& known, const FileFacts& facts, const std::string& name) {
-        bool isNews =
-            known.hasSeen && !known.toldEarly ? !known.isAsSeen(facts) : facts.changed >= since;
-        if (!isNews) return;
-        if (known.isDirectory()) {
-            // Its times change with what is in it too, which raises no event of its own.
-            bool byItself = known.mode != facts.mode || facts.changed > facts.modified;
-            if (byItself) raise(What::Attributes, name, facts.mode);
-        } else {
-            bool modified =
-                known.toldEarly ? facts.modified >= since : !known.hasSizeAndTimeAsSeen(facts);
-            raise(modified ? What::Modified : What::Attributes, name, facts.mode);
-        }
-    };
-
-    auto handle = m_share.nodes.handleOf(node);
-    bool isGone = !handle && (handle.error() == Errno::Stale || handle.error() == Errno::NoEntry);
-    if (!handle && !isGone) return {};
-    if (!isGone) {
-        auto facts = m_share.tree.facts(**handle);
-        if (facts && facts->links > 0) compare(node, *facts, "");
-    }
-    if (!node.isDirectory()) return lost;
-
-    std::set<std::string> present;
-    if (!isGone) {
-        auto listed = m_share.tree.list(**handle, 0, [&](const DirectoryEntry& entry) {
-            if (!entry.isDot()) present.emplace(entry.name);
-            return true;
-        });
-        // A folder that was removed while we had it open can't be listed any more.
-        if (!listed && listed.error() != Errno::NoEntry) return lost;
-    }
-    std::set<std::string_view> told;
-    for (const auto& event : heard) {
-        if (event.watch != node.watch()) continue;
-        bool isThere = event.what != What::Deleted && event.what != What::MovedFrom;
-        isThere ? void(told.insert(event.name)) : void(told.erase(event.name));
-    }
-    auto isExpected = [&](const std::string& name) {
-        auto at = m_expected.lower_bound({node.id, name, What{}});
-        return at != m_expected.end() && std::get<0>(at->first) == node.id &&
-               std::get<1>(at->first) == name;
-    };
-    for (const auto& name : present) {
-        auto facts = m_share.tree.factsOfChild(**handle, name);
-        if (!facts || isExpected(name)) continue;
-        const Node* known = m_share.nodes.childOf(node.id, name);
-        if (known && known->identity == facts->identity) {
-            compare(*known, *facts, name);
-            continue;
-        }
-        bool isNew = known || (!told.contains(name) && facts->changed >= since);
-        if (!isNew) continue;
-        bool isRegular = (facts->mode & fuse::kTypeMask) == fuse::kTypeRegular;
-        bool hasBirth = facts->identity.birthNs > 0;
-        bool wasThere = !known && hasBirth && birthOf(*facts) < since && facts->modified >= since;
-        if (!wasThere) raise(known ? What::MovedTo : What::Created, name, facts->mode);
-        if (isRegular && facts->size > 0 && facts->modified >= since)
-            raise(What::Modified, name, facts->mode);
-    }
-    m_share.nodes.forEachChild(node.id, [&](const std::string& name, const Node& child) {
-        if (!present.contains(name) && !isExpected(name)) raise(What::Deleted, name, child.mode);
-    });
-    return lost;
+    for (const auto& event : lost.take()) onEvent(event);
 }
 
 }  // namespace slipway
