@@ -325,7 +325,6 @@ public:
           m_sweep(loop)
     {
         m_readable.watch(true);
-        m_sweep.every(m_options.silence / 4, [this] { endSilent(); });
     }
     ~UdpListener() override
     {
@@ -415,6 +414,7 @@ private:
                 [](const auto& a, const auto& b) { return a.second->m_last < b.second->m_last; });
             drop(silent);
         }
+        if (m_peers.empty()) m_sweep.every(m_options.silence / 4, [this] { endSilent(); });
         auto peer = std::make_unique<Peer>(*this, key, address, ours);
         Peer& added = *(m_peers[key] = peer.get());
         m_accepted(std::move(peer));
@@ -438,6 +438,7 @@ private:
             if (peer->second->m_last < before) drop(peer);
             peer = next;
         }
+        if (m_peers.empty()) m_sweep.stop();
     }
 
     Loop& m_loop;

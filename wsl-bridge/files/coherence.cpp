@@ -205,13 +205,14 @@ void Coherence::beginNames(Node& directory)
 void Coherence::endNames(std::uint64_t directory)
 {
     Node* node = m_share.nodes.find(directory);
-    if (node && --node->ownChanges == 0) m_changeEnded.notify_all();
+    if (!node || node->ownChanges == 0) return;
+    if (--node->ownChanges == 0) m_changeEnded.notify_all();
 }
 
 void Coherence::endChange(std::uint64_t id)
 {
     Node* node = m_share.nodes.find(id);
-    if (!node) return;
+    if (!node || node->ownChanges == 0) return;  // Forgotten meanwhile, with all others.
     --node->ownChanges;
     if (auto facts = m_share.nodes.factsOf(*node)) node->see(*facts);
     if (node->ownChanges == 0) m_changeEnded.notify_all();
