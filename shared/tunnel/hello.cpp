@@ -1,6 +1,17 @@
 #include "shared/tunnel/dialer.h"
 
 namespace slipway {
+namespace {
+
+v1::ConnectService::Address addressOf(const std::string& address, std::uint16_t port)
+{
+    v1::ConnectService::Address to;
+    to.set_address(address);
+    to.set_port(port);
+    return to;
+}
+
+}  // namespace
 
 v1::StreamHello helloEngine()
 {
@@ -33,18 +44,14 @@ v1::StreamHello helloShare(std::uint32_t channel)
 v1::StreamHello helloConnectTcp(const std::string& address, std::uint16_t port)
 {
     v1::StreamHello hello;
-    auto* tcp = hello.mutable_connect()->mutable_tcp();
-    tcp->set_address(address);
-    tcp->set_port(port);
+    *hello.mutable_connect()->mutable_tcp() = addressOf(address, port);
     return hello;
 }
 
 v1::StreamHello helloConnectUdp(const std::string& address, std::uint16_t port)
 {
     v1::StreamHello hello;
-    auto* udp = hello.mutable_connect()->mutable_udp();
-    udp->set_address(address);
-    udp->set_port(port);
+    *hello.mutable_connect()->mutable_udp() = addressOf(address, port);
     return hello;
 }
 

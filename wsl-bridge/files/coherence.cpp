@@ -227,10 +227,10 @@ void Coherence::run()
         m_eventLock = &lock;
         if (m_move && std::chrono::steady_clock::now() >= m_move->until) flushMove();
         for (const auto& event : events) onEvent(event);
-        bool lost = std::any_of(events.begin(), events.end(), [](const HostEvent& event) {
+        auto overflow = std::find_if(events.begin(), events.end(), [](const HostEvent& event) {
             return event.what == What::Overflow;
         });
-        if (lost) rescan(events);
+        if (overflow != events.end()) rescan(overflow->since, events);
         ++m_rounds;
         m_roundEnded.notify_all();
     }

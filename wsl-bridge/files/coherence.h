@@ -88,7 +88,7 @@ private:
     void onUnknownContents(std::uint64_t directory, const HostEvent& event);
     void waitForOwnChanges(std::uint64_t node);
     void onMounts(const std::string& place);
-    void rescan(const std::vector<HostEvent>& heard);
+    void rescan(const FileTime& since, const std::vector<HostEvent>& heard);
     Identity identityAt(Node& directory, const std::string& name);
     void followMove(const InjectionOrder& move);
     void flushMove();

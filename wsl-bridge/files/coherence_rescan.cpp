@@ -42,13 +42,10 @@ public:
     // A name whose event, of a call of ours, is still to come.
     using IsExpected = std::function<bool(std::uint64_t directory, const std::string& name)>;
 
-    LostEvents(Share& share, const std::vector<HostEvent>& heard, IsExpected isExpected)
-        : m_share(share), m_isExpected(std::move(isExpected))
+    LostEvents(Share& share, const FileTime& since, const std::vector<HostEvent>& heard,
+               IsExpected isExpected)
+        : m_share(share), m_since(since), m_isExpected(std::move(isExpected))
     {
-        auto overflow = std::find_if(heard.begin(), heard.end(), [](const HostEvent& event) {
-            return event.what == What::Overflow;
-        });
-        m_since = overflow->since;
         for (const auto& event : heard) {
             auto& there = m_heardOf[event.watch];
             if (event.what == What::Deleted || event.what == What::MovedFrom)
@@ -144,15 +141,15 @@ private:
     }
 
     Share& m_share;
-    IsExpected m_isExpected;
     FileTime m_since;
+    IsExpected m_isExpected;
     std::map<int, std::set<std::string_view>> m_heardOf;  // Names by watch, of what is there.
     std::vector<HostEvent> m_events;
 };
 
 }  // namespace
 
-void Coherence::rescan(const std::vector<HostEvent>& heard)
+void Coherence::rescan(const FileTime& since, const std::vector<HostEvent>& heard)
 {
     log::warn(
         "files: host events were lost (raise fs.inotify.max_queued_events); all shared folders are "
@@ -163,11 +160,12 @@ void Coherence::rescan(const std::vector<HostEvent>& heard)
         Node* directory = m_share.nodes.find(std::get<0>(entry.first));
         return !directory || directory->ownChanges == 0;
     });
-    LostEvents lost(m_share, heard, [this](std::uint64_t directory, const std::string& name) {
-        auto at = m_expected.lower_bound({directory, name, What{}});
-        return at != m_expected.end() && std::get<0>(at->first) == directory &&
-               std::get<1>(at->first) == name;
-    });
+    LostEvents lost(m_share, since, heard,
+                    [this](std::uint64_t directory, const std::string& name) {
+                        auto at = m_expected.lower_bound({directory, name, What{}});
+                        return at != m_expected.end() && std::get<0>(at->first) == directory &&
+                               std::get<1>(at->first) == name;
+                    });
 
     auto depthOf = [this](const Node* node) {
         std::size_t depth = 0;

@@ -95,7 +95,6 @@ private:
     bool mayInject() const;
     void sendNotes();
     void sendInjections();
-    std::shared_ptr<fuse::MessageStream> waitForStream(std::unique_lock<std::mutex>& lock);
 
     Everything m_everything;
     mutable std::mutex m_mutex;

@@ -153,7 +153,7 @@ private slots:
         QVERIFY(asked);
         QCOMPARE(asked->first.size(), text.size());
         QVERIFY(asked->first == text);
-        QVERIFY(container.send(text + "", asked->second));
+        QVERIFY(container.send(text, asked->second));
         auto answered = way.arrives(client);
         QVERIFY(answered);
         QVERIFY(answered->first == text);
