@@ -4,10 +4,12 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "linux-vm-agent/control_service.h"
 #include "linux-vm-agent/engine/engine.h"
-#include "linux-vm-agent/parked_streams.h"
+#include "linux-vm-agent/dial_out/docker_socket.h"
+#include "linux-vm-agent/dial_out/uplink.h"
 #include "linux-vm-agent/ports/port_claims.h"
 #include "linux-vm-agent/tunnel_listener.h"
 #include "shared/io/loop.h"
@@ -21,6 +23,7 @@ public:
         std::filesystem::path tunnelSocket;
         Token token;
         std::function<void(std::uint32_t channel, Descriptor)> share;  // Empty: no file relay.
+        std::optional<Subnet> network;  // The machine's. None: it has no uplink.
     };
     // `ended` once the machine may be powered off.
     static Result<std::unique_ptr<Agent>> open(Loop& loop, Options options,
@@ -29,6 +32,8 @@ public:
 private:
     Agent(Loop& loop, std::function<void()> ended);
     Result<> openSockets(Options options);
+    void openUplink(const Subnet& network);
+    Result<> configure(const v1::ConfigureRequest& request);
     void engineChanged();
     void shutdown();
 
@@ -40,6 +45,9 @@ private:
     std::unique_ptr<PortClaims> m_ports;
     std::unique_ptr<ControlService> m_control;
     ParkedStreams m_parked;
+    OutboundClients m_outbound;
+    std::unique_ptr<UnixAcceptor> m_dockerSocket;
+    std::unique_ptr<Uplink> m_uplink;  // Null: the machine has none.
     std::unique_ptr<TunnelListener> m_tunnel;
 };
 

@@ -20,9 +20,8 @@ constexpr int kIdlePollMs = 60'000;            // How often gRPC looks after its
 
 }  // namespace
 
-ControlService::ControlService(Loop& loop, Engine& engine, PortClaims& ports,
-                               std::function<void()> shutdown)
-    : m_loop(loop), m_engine(engine), m_ports(ports), m_shutdown(std::move(shutdown))
+ControlService::ControlService(Loop& loop, Engine& engine, PortClaims& ports, Hooks hooks)
+    : m_loop(loop), m_engine(engine), m_ports(ports), m_hooks(std::move(hooks))
 {
     using Option = grpc::ServerBuilder::SyncServerOption;
     grpc::ServerBuilder builder;
@@ -60,7 +59,7 @@ Result<> ControlService::onLoop(std::function<void(std::function<void(Result<>)>
 grpc::Status ControlService::Configure(grpc::ServerContext*, const v1::ConfigureRequest* request,
                                        v1::ConfigureResponse*)
 {
-    return toStatus(onLoop([&](auto done) { done(m_engine.configure(*request)); }));
+    return toStatus(onLoop([&](auto done) { done(m_hooks.configure(*request)); }));
 }
 
 grpc::Status ControlService::WatchEngine(grpc::ServerContext* call, const v1::WatchEngineRequest*,
@@ -116,7 +115,7 @@ grpc::Status ControlService::SetLiveRestore(grpc::ServerContext*,
 grpc::Status ControlService::Shutdown(grpc::ServerContext*, const v1::ShutdownRequest*,
                                       v1::ShutdownResponse*)
 {
-    m_loop.post([this] { m_shutdown(); });
+    m_loop.post([this] { m_hooks.shutdown(); });
     return grpc::Status::OK;
 }
 

@@ -24,7 +24,11 @@ namespace slipway {
 
 class ControlService final : public v1::Agent::Service {
 public:
-    ControlService(Loop& loop, Engine& engine, PortClaims& ports, std::function<void()> shutdown);
+    struct Hooks {
+        std::function<Result<>(const v1::ConfigureRequest&)> configure;
+        std::function<void()> shutdown;
+    };
+    ControlService(Loop& loop, Engine& engine, PortClaims& ports, Hooks hooks);
     ~ControlService() override;
 
     void serve(Descriptor stream);  // One bridge's connection.
@@ -53,7 +57,7 @@ private:
     Loop& m_loop;
     Engine& m_engine;
     PortClaims& m_ports;
-    std::function<void()> m_shutdown;
+    Hooks m_hooks;
     std::set<EngineReports> m_watches;
     PortRequests m_portRequests;  // Of the stream that the ports are told on; null: none.
     std::unique_ptr<grpc::Server> m_server;

@@ -20,6 +20,7 @@ struct Arguments {
     std::string listen = "/run/slipway/tunnel/agent.sock";
     std::string files = "direct";
     int fuseFd = -1;
+    std::string network;
 };
 
 // The token of this boot, from standard input. Its end is no stop: the machine outlives its bridge.
@@ -64,6 +65,12 @@ Result<> runAgent(const Arguments& arguments)
             if (!attached) log::warn("share: {}", attached.error().message);
         };
     }
+    if (!arguments.network.empty()) {
+        options.network = parseSubnet(arguments.network);
+        if (!options.network)
+            return fail(Code::InvalidArgument,
+                        "--network is no CIDR of IPv4: " + arguments.network);
+    }
     Loop loop;
     TRY(auto agent, Agent::open(loop, std::move(options), [&loop] { loop.stop(); }));
     log::info("agent: listening on {}", arguments.listen);
@@ -87,6 +94,9 @@ int main(int argc, char** argv)
         ->capture_default_str();
     app.add_option("--fuse-fd", arguments.fuseFd,
                    "The mounted /dev/fuse, inherited; with --files fuse");
+
+    app.add_option("--network", arguments.network,
+                   "The machine's own network, a CIDR; without it the host is not reached");
 
     std::string mount;
     auto* inject = app.add_subcommand(

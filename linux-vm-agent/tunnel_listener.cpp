@@ -52,7 +52,10 @@ private:
             case Service::kControl:
                 return handOver(services.control);
             case Service::kPark:
-                return handOver(services.park);
+                return handOver(
+                    [&services, takes = visitor.hello().takes_socket()](Descriptor socket) {
+                        services.park(std::move(socket), takes);
+                    });
             case Service::kShare:
                 if (!services.share)
                     return refuse(

@@ -19,7 +19,7 @@ namespace slipway {
 // taker is refused.
 struct TunnelServices {
     std::function<void(Descriptor)> control;
-    std::function<void(Descriptor)> park;
+    std::function<void(Descriptor, bool takesSockets)> park;
     std::function<void(std::uint32_t channel, Descriptor)> share;
 };
 

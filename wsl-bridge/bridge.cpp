@@ -6,7 +6,9 @@
 #include <fmt/format.h>
 
 #include "shared/core/log.h"
+#include "shared/net/uplink.h"
 #include "shared/paths/docker_context.h"
+#include "wsl-bridge/egress/host_proxies.h"
 #include "wsl-bridge/host_subnets.h"
 
 namespace slipway {
@@ -101,7 +103,7 @@ Result<MachineSetup> Bridge::prepare()
 {
     readSettings();
     TRY(auto rootfs, rootfsOf(m_settings, m_options.binDir));
-    return MachineSetup{m_settings.files, rootfs};
+    return MachineSetup{m_settings.files, rootfs, m_settings.egress};
 }
 
 void Bridge::readSettings()
@@ -147,17 +149,79 @@ void Bridge::openSession()
                     m_engines->machine().containers().nameOf(address, std::move(done));
                 },
             .changed = [this] { publish(); }});
+    openWaysOut();
     m_session = std::make_unique<EngineSession>(
-        m_loop, EngineSession::Parts{.dialer = dialer,
-                                     .ports = *m_ports,
-                                     .files = m_files.get(),
-                                     .toEndpoint =
-                                         [this](StreamPtr client) {
-                                             m_engines->serveFromMachine(std::move(client));
-                                         },
-                                     .configuration = configuration(),
-                                     .changed = [this] { engineChanged(); }});
+        m_loop,
+        EngineSession::Parts{.dialer = dialer,
+                             .ports = *m_ports,
+                             .files = m_files.get(),
+                             .askedByMachine =
+                                 [this](const v1::DialOut& target, auto stream, Descriptor client) {
+                                     m_outbound->lead(target, std::move(stream), std::move(client));
+                                 },
+                             .configuration = configuration(),
+                             .changed = [this] { engineChanged(); }});
 }
+
+// --- What the machine wants of this host.
+
+void Bridge::openWaysOut()
+{
+    m_names = std::make_unique<HostNames>(m_loop, HostNames::Options{.hostAddress = hostAddress()});
+    m_outbound = std::make_unique<OutboundConnections>(
+        m_loop,
+        OutboundConnections::Parts{
+            .endpoint =
+                [this](StreamPtr client) { m_engines->serveFromMachine(std::move(client)); },
+            .names = [this](StreamPtr client) { m_names->serve(std::move(client)); }},
+        egressPolicy());
+}
+
+// As containers reach it; empty: the machine has no network.
+std::string Bridge::hostAddress() const
+{
+    auto network = parseSubnet(m_machine->facts().subnet);
+    return network ? uplinkOf(*network).host : "";
+}
+
+// A machine that has no other way out uses this one, whatever the settings say.
+EgressMode Bridge::egress() const
+{
+    if (m_machine->facts().network == name(EgressMode::Host)) return EgressMode::Host;
+    return m_settings.egress.value_or(EgressMode::Nat);
+}
+
+EgressPolicy Bridge::egressPolicy() const
+{
+    return {egress() == EgressMode::Host, m_settings.hostServices};
+}
+
+// Kept once it is in force; a machine that has no such way out gets it with its next start.
+void Bridge::setEgress(EgressMode mode, Done done)
+{
+    auto save = [file = m_options.home.settingsFile(), mode] { return saveEgress(file, mode); };
+    auto before = std::exchange(m_settings.egress, mode);
+    if (!m_session || egress() != mode) {
+        auto saved = save();
+        if (saved && m_session)
+            saved = fail(Code::FailedPrecondition,
+                         "the machine was started without NAT; it has it after: slipway restart");
+        return m_loop.post([done = std::move(done), saved] { done(saved); });
+    }
+    m_outbound->setPolicy(egressPolicy());
+    m_session->reconfigure(configuration(), [this, save, before, done](Result<> result) {
+        if (result) result = save();
+        if (!result) {
+            m_settings.egress = before;
+            m_outbound->setPolicy(egressPolicy());
+            m_session->reconfigure(configuration(), [](const Result<>&) {});
+        }
+        publish();
+        done(std::move(result));
+    });
+}
+
+// --- Files.
 
 void Bridge::serveFiles()
 {
@@ -185,6 +249,8 @@ void Bridge::machineDown()
     m_session.reset();
     if (m_files) m_files->detach();
     m_ports.reset();
+    m_outbound.reset();
+    m_names.reset();
     if (m_engines) m_engines->machine().setAvailability({});
     abandonMeasuring();
     m_client.reset();
@@ -275,10 +341,17 @@ v1::ConfigureRequest Bridge::configuration() const
 {
     MachineFacts facts = m_machine->facts();
     v1::ConfigureRequest request;
-    request.set_daemon_json(m_daemonJson);
+    auto environment = [](const char* name) {
+        const char* value = std::getenv(name);
+        return std::string(value ? value : "");
+    };
+    request.set_daemon_json(m_settings.hostProxies
+                                ? withHostProxies(m_daemonJson, hostAddress(), environment)
+                                : m_daemonJson);
     for (const std::string& subnet : hostSubnets()) request.add_host_subnets(subnet);
     request.set_rootless(facts.rootless);
     request.set_cgroups_writable(facts.cgroupsWritable);
+    request.set_egress_by_host(egress() == EgressMode::Host);
     return request;
 }
 

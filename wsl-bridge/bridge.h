@@ -17,6 +17,8 @@
 #include "shared/io/loop.h"
 #include "shared/paths/home.h"
 #include "shared/proto/bridge.pb.h"
+#include "wsl-bridge/egress/host_names.h"
+#include "wsl-bridge/egress/outbound_connections.h"
 #include "wsl-bridge/engine/engine_client.h"
 #include "wsl-bridge/engine/tcp_endpoint.h"
 #include "wsl-bridge/engine_session.h"
@@ -49,6 +51,8 @@ public:
     // As Engines', but the machine is started first if its engine is to be used.
     void useEngine(EngineName engine, Done done);
     void setTcp(const std::optional<TcpSettings>& tcp, Done done);
+    // Without a restart where the machine has the way out that is asked for; the error says if not.
+    void setEgress(EgressMode mode, Done done);
     void setWindowsEngine(const std::optional<WindowsEngine>& windows, Done done);
 
     // Calls `watch` with the state as measured now, and after every change, for as long as the
@@ -73,6 +77,10 @@ private:
     void readSettings();
     void listenTcp(const std::optional<TcpSettings>& tcp);
     void serveFiles();
+    void openWaysOut();
+    std::string hostAddress() const;
+    EgressMode egress() const;  // In effect.
+    EgressPolicy egressPolicy() const;
     void openSession();
     void engineChanged();
     void enginesChanged();
@@ -113,6 +121,8 @@ private:
     // While the machine runs. Declared after what they use, so that they die first.
     std::unique_ptr<EngineClient> m_client;
     std::unique_ptr<PortTable> m_ports;
+    std::unique_ptr<HostNames> m_names;
+    std::unique_ptr<OutboundConnections> m_outbound;
     std::unique_ptr<EngineSession> m_session;
 
     std::vector<std::weak_ptr<Watch>> m_newWatches;  // Wait for what is being measured.

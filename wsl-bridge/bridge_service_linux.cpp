@@ -212,6 +212,16 @@ public:
         });
     }
 
+    grpc::ServerUnaryReactor* SetEgress(grpc::CallbackServerContext*,
+                                        const v1::SetEgressRequest* request,
+                                        v1::SetEgressResponse*) override
+    {
+        return carryOut([this, mode = egressNamed(request->mode())](Bridge::Done done) {
+            if (!mode) return done(tl::unexpected(mode.error()));
+            m_bridge.setEgress(*mode, std::move(done));
+        });
+    }
+
     grpc::ServerUnaryReactor* SetWindowsEngine(grpc::CallbackServerContext*,
                                                const v1::SetWindowsEngineRequest* request,
                                                v1::SetWindowsEngineResponse*) override

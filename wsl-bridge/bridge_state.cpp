@@ -203,11 +203,12 @@ void Bridge::addMachine(v1::State& state) const
     machine->set_user(facts.rootless ? "rootless" : "root");
     machine->set_cgroup_version(static_cast<std::uint32_t>(facts.cgroupVersion));
     machine->set_subnet(facts.subnet);
-    machine->set_network(facts.network);
+    bool byHost = egress() == EgressMode::Host && facts.network != "none";
+    machine->set_network(byHost ? std::string(name(EgressMode::Host)) : facts.network);
     machine->set_pid(static_cast<std::uint32_t>(facts.pid));
     machine->set_memory_bytes(facts.memoryBytes);
     machine->set_disk_bytes(m_diskBytes);
-    machine->set_nameserver(facts.nameserver);
+    if (m_names) machine->set_nameserver(m_names->firstServer());
 }
 
 void Bridge::addFolders(v1::State& state) const

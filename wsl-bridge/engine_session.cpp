@@ -27,7 +27,7 @@ EngineSession::EngineSession(Loop& loop, Parts parts)
     : m_loop(loop),
       m_parts(std::move(parts)),
       m_retry(loop),
-      m_parked(loop, m_parts.dialer, m_parts.toEndpoint)
+      m_parked(loop, m_parts.dialer, m_parts.askedByMachine)
 {
     dialControl();
     if (!m_parts.files) return;
@@ -49,6 +49,22 @@ void EngineSession::usage(AgentLink::UsageDone done)
     if (m_link) return m_link->usage(std::move(done));
     m_loop.post(
         [done = std::move(done), trouble = m_trouble] { done(fail(Code::Unavailable, trouble)); });
+}
+
+void EngineSession::reconfigure(v1::ConfigureRequest configuration, AgentLink::Done done)
+{
+    m_parts.configuration = std::move(configuration);
+    if (m_link) return configure(std::move(done));
+    m_loop.post(
+        [done = std::move(done), trouble = m_trouble] { done(fail(Code::Unavailable, trouble)); });
+}
+
+void EngineSession::configure(AgentLink::Done done)
+{
+    auto now = std::chrono::system_clock::now().time_since_epoch();
+    m_parts.configuration.set_host_time_unix_ns(
+        std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
+    m_link->configure(m_parts.configuration, std::move(done));
 }
 
 void EngineSession::dialControl()
@@ -73,10 +89,7 @@ void EngineSession::controlDialed(Result<Descriptor> socket)
             .port = [this](const v1::PortRequest& request) { portRequested(request); },
             .lost = [this](const Error& error) { lost(error); },
         });
-    auto now = std::chrono::system_clock::now().time_since_epoch();
-    m_parts.configuration.set_host_time_unix_ns(
-        std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
-    m_link->configure(m_parts.configuration, [this](Result<> done) {
+    configure([](Result<> done) {
         if (!done) log::warn("session: configure the engine: {}", done.error().message);
     });
     if (!m_trouble.empty()) log::info("session: the agent answers");

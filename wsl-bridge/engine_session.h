@@ -22,7 +22,7 @@ public:
         Dialer& dialer;
         PortTable& ports;
         FileServer* files = nullptr;  // None where the host's files are bound directly.
-        ParkedStreams::ToEndpoint toEndpoint;
+        ParkedStreams::Asked askedByMachine;
         v1::ConfigureRequest configuration;
         std::function<void()> changed;  // report(), linked() or trouble() have.
     };
@@ -35,11 +35,13 @@ public:
 
     void setLiveRestore(bool enabled, AgentLink::Done done);
     void usage(AgentLink::UsageDone done);
+    void reconfigure(v1::ConfigureRequest configuration, AgentLink::Done done);
     void shareEnded(std::uint32_t channel);  // The file server says so: it is dialled again.
 
 private:
     struct Channel;
 
+    void configure(AgentLink::Done done);
     void dialControl();
     void controlDialed(Result<Descriptor> socket);
     void lost(const Error& error);

@@ -126,6 +126,13 @@ Result<> BridgeSession::setTcpEndpoint(const v1::SetTcpEndpointRequest& request)
     return call("endpoint over TCP", &v1::Bridge::Stub::SetTcpEndpoint, request);
 }
 
+Result<> BridgeSession::setEgress(const std::string& mode)
+{
+    v1::SetEgressRequest request;
+    request.set_mode(mode);
+    return call("egress", &v1::Bridge::Stub::SetEgress, request);
+}
+
 Result<> BridgeSession::useEngine(const std::string& name)
 {
     v1::UseEngineRequest request;

@@ -36,6 +36,7 @@ public:
     Result<> restartEngine();
     Result<> reset();
     Result<> setTcpEndpoint(const v1::SetTcpEndpointRequest& request);
+    Result<> setEgress(const std::string& mode);
     Result<> useEngine(const std::string& name);
 
     // An empty host: there is no Windows engine any more.

@@ -26,6 +26,9 @@ struct TcpWanted {
 Result<int> tcpEndpointCommand(const Home& home, const TcpWanted& wanted);
 Result<int> exportCertificatesCommand(const Home& home, const std::string& folder);
 
+// Tells the mode; one that is named (nat, host) is set first.
+Result<int> egressCommand(const Home& home, const std::string& mode);
+
 // Of the engines that the endpoint can lead to.
 Result<int> listEnginesCommand(const Home& home);
 Result<int> engineStatusCommand(const Home& home);

@@ -25,6 +25,7 @@ struct Options {
     bool asExport = false;
     bool yes = false;
     LogsOptions logs;
+    std::string egress;  // nat, host; empty: only tell.
     std::string engine;  // linux, windows
     std::string host;
     std::string tlsFolder;
@@ -132,6 +133,22 @@ void addStateCommands(CLI::App& app, Options& options)
                 [&options](const Home& home) { return endpointCommand(home, options.asExport); });
     endpoint->add_flag("--export", options.asExport, "Print the line that sets DOCKER_HOST.");
     addTcp(*endpoint, options);
+}
+
+void addEgress(CLI::App& app, Options& options)
+{
+    auto* egress = command(
+        app, options, "egress", "How what containers send leaves this host.",
+        "nat:  forwarded by the kernel as packets (for an ordinary user by slirp4netns).\n"
+        "host: as connections of slipway-bridge, which VPN clients, proxies and firewalls treat\n"
+        "      as any other program's; TCP and UDP over IPv4.\n"
+        "Without a word it says how it is. A change restarts no container; connections that are\n"
+        "open break. By themselves containers reach this host's own services, also those on its\n"
+        "loopback, as host.docker.internal, in either mode.\n"
+        "Exit codes: 0 done, 1 it can't be had (now).",
+        [&options](const Home& home) { return egressCommand(home, options.egress); });
+    egress->add_option("mode", options.egress, "nat or host.")
+        ->check(CLI::IsMember({"nat", "host"}));
 }
 
 void addEngineChoice(CLI::App& app, Options& options)
@@ -251,6 +268,7 @@ int main(int argc, char** argv)
         "slipway COMMAND --help says more of each.");
     addEngineCommands(app, options);
     addStateCommands(app, options);
+    addEgress(app, options);
     addEngineChoice(app, options);
     addLogs(app, options);
     addVersion(app, options);

@@ -84,6 +84,12 @@ void Engine::begin()
     containerdChanged();
 }
 
+void Engine::setNetwork(std::string hostGateway, std::vector<EngineNote> notes)
+{
+    m_hostGateway = std::move(hostGateway);
+    m_networkNotes = std::move(notes);
+}
+
 void Engine::natKnown(Nat nat)
 {
     m_nat = nat;
@@ -296,6 +302,7 @@ v1::EngineReport Engine::report() const
         added->set_text(note.text);
         added->set_remedy(note.remedy);
     };
+    for (const EngineNote& note : m_networkNotes) add(note);
     for (const EngineNote& note : m_daemonJson.notes) add(note);
     if (m_configuration && !m_configuration->daemon_json().empty() && !usersKeysHold())
         add({"the engine refuses daemon.json and runs with its defaults: " + m_refusedKeys->reason,

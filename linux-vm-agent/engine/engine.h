@@ -34,6 +34,10 @@ public:
     void
     begin();  // Starts containerd, takes over what runs, and starts dockerd if it was configured.
 
+    // How containers reach the host (empty: not known), and what the user should know of the
+    // network.
+    void setNetwork(std::string hostGateway, std::vector<EngineNote> notes);
+
     // Starts dockerd, or restarts a running one where the outcome differs. An error if the settings
     // could not be written.
     Result<> configure(const v1::ConfigureRequest& request);
@@ -74,6 +78,8 @@ private:
     std::function<void()> m_changed;
     std::thread m_natProbe;
     std::optional<Nat> m_nat;
+    std::string m_hostGateway;
+    std::vector<EngineNote> m_networkNotes;
     std::optional<v1::ConfigureRequest> m_configuration;
     std::optional<RefusedKeys> m_refusedKeys;
     DaemonJson m_daemonJson;    // What dockerd was given last.

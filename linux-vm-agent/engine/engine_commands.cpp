@@ -85,7 +85,7 @@ DaemonJson Engine::daemonJsonNow(bool liveRestore) const
     needs.inSwarm = !liveRestore;
     needs.nat4 = m_nat->backend != NatBackend::None;
     needs.nat6 = m_nat->ipv6;
-    needs.hostGateway = defaultGateway();
+    needs.hostGateway = m_hostGateway;
     needs.hostSubnets = {m_configuration->host_subnets().begin(),
                          m_configuration->host_subnets().end()};
     return daemonJson(usersKeysHold() ? m_configuration->daemon_json() : "", needs);

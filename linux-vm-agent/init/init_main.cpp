@@ -18,6 +18,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include <fcntl.h>
 #include <net/if.h>
@@ -67,6 +68,7 @@ struct Options {
     std::string share = "/mnt/host";
     std::string agent = "/usr/lib/slipway/slipway-agent";
     std::string hostname;
+    std::string network;  // The machine's, a CIDR; for the agent.
     // Kept open as long as the machine lives, for a helper on the host that watches it.
     int heldFd = -1;
 };
@@ -84,6 +86,8 @@ bool parse(int count, char** words, Options& options)
             options.agent = value;
         else if (name == "--hostname")
             options.hostname = value;
+        else if (name == "--network")
+            options.network = value;
         else if (name == "--hold-fd")
             options.heldFd = std::atoi(value.c_str());
         else
@@ -242,22 +246,20 @@ private:
         sigprocmask(SIG_SETMASK, &none, nullptr);
         ::dup2(token, STDIN_FILENO);
         auto number = std::to_string(kAgentFuseFd);
-        const char* words[] = {m_options.agent.c_str(),
-                               "--files",
-                               m_options.fuse ? "fuse" : "direct",
-                               nullptr,
-                               nullptr,
-                               nullptr};
+        std::vector<const char*> words{m_options.agent.c_str(), "--files",
+                                       m_options.fuse ? "fuse" : "direct"};
+        if (!m_options.network.empty())
+            words.insert(words.end(), {"--network", m_options.network.c_str()});
         if (m_fuse >= 0) {
-            words[3] = "--fuse-fd";
-            words[4] = number.c_str();
+            words.insert(words.end(), {"--fuse-fd", number.c_str()});
             // A descriptor that already has the number keeps its close-on-exec through dup2.
             if (m_fuse == kAgentFuseFd)
                 ::fcntl(m_fuse, F_SETFD, 0);
             else
                 ::dup2(m_fuse, kAgentFuseFd);
         }
-        ::execv(words[0], const_cast<char**>(words));
+        words.push_back(nullptr);
+        ::execv(words[0], const_cast<char**>(words.data()));
         sayErrno("run " + m_options.agent);
         ::_exit(127);
     }
@@ -382,7 +384,7 @@ int main(int count, char** words)
     Options options;
     if (!parse(count, words, options)) {
         say("usage: slipway-init [--files direct|fuse] [--share FOLDER] [--agent PROGRAM] "
-            "[--hostname NAME] [--hold-fd NUMBER]");
+            "[--hostname NAME] [--network CIDR] [--hold-fd NUMBER]");
         return 2;
     }
     char token[kTokenBytes];

@@ -24,3 +24,4 @@ endfunction()
 
 slipway_static_library(slipway-grpc GRPC)
 slipway_static_library(slipway-uv UV)
+slipway_static_library(slipway-cares CARES)

@@ -20,4 +20,7 @@ using SocketDone = std::function<void(Result<Descriptor>)>;
 std::unique_ptr<Connecting> connectTcpSocket(Loop& loop, const std::string& address,
                                              std::uint16_t port, SocketDone done);
 
+// When the TCP socket is closed, its peer sees a connection that was reset, and not one that ended.
+void resetOnClose(const Descriptor& socket);
+
 }  // namespace slipway

@@ -92,6 +92,12 @@ Result<Descriptor> connectUnixSocket(const std::filesystem::path& path)
     return socket;
 }
 
+void resetOnClose(const Descriptor& socket)
+{
+    linger atOnce{1, 0};  // socket(7)
+    ::setsockopt(socket.get(), SOL_SOCKET, SO_LINGER, &atOnce, sizeof atOnce);
+}
+
 std::unique_ptr<Connecting> connectTcpSocket(Loop& loop, const std::string& address,
                                              std::uint16_t port, SocketDone done)
 {

@@ -5,6 +5,8 @@
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
+#include <string>
 
 #include "shared/io/descriptor.h"
 #include "shared/io/uv_stream.h"
@@ -35,5 +37,16 @@ struct UdpOptions {
 // A stream for each peer that sends: it reads what comes from it, and is written what goes back.
 Result<ListenerPtr> listenUdp(Loop& loop, const std::string& address, std::uint16_t port,
                               Listener::Accepted accepted, UdpOptions options = {});
+
+// What was sent to any address and port and came to this socket nevertheless, by a TPROXY rule of
+// the kernel (nft(8), "tproxy"). Each address that a peer sends to is a stream of its own, which is
+// answered from there. `socket` is bound, with IP_TRANSPARENT (ip(7)); IPv4.
+struct TransparentUdp {
+    Descriptor socket;
+    // A socket with IP_TRANSPARENT that is bound to what a peer has sent to.
+    std::function<Result<Descriptor>(const std::string& address, std::uint16_t port)> bindTo;
+    std::function<void(StreamPtr, const std::string& address, std::uint16_t port)> accepted;
+};
+Result<ListenerPtr> listenTransparently(Loop& loop, TransparentUdp udp, UdpOptions options = {});
 
 }  // namespace slipway

@@ -4,7 +4,9 @@
 //
 // A bound socket knows its peers by their addresses and by the one they sent to, from which they
 // get their answers (IP_PKTINFO, ip(7)): a socket that is bound to all of them would else choose
-// one. A peer's stream and its listener know of each other, and either may go first.
+// one. One that gets what was sent elsewhere (TPROXY) answers from there by a socket a peer, which
+// is not connected: else the kernel would give it what the peer sends next. A peer's stream and its
+// listener know of each other, and either may go first.
 #include "shared/io/datagrams.h"
 
 #include <algorithm>
@@ -22,16 +24,18 @@
 
 #include <fmt/format.h>
 
+#include "shared/core/log.h"
+#include "shared/io/frames.h"
+
 namespace slipway {
 namespace {
 
 using Bytes = ByteStream::Bytes;
-using Buffer = std::vector<std::byte>;
+using Buffer = Frames;
 
 constexpr std::size_t kAtOnce = 32;
 constexpr std::size_t kRoomBytes = 65536;  // No datagram is larger.
-constexpr std::size_t kLengthBytes = 2;
-constexpr int kReceiveBytes = 1 << 20;  // Of the kernel, for bursts; it gives what it allows.
+constexpr int kReceiveBytes = 1 << 20;     // Of the kernel, for bursts; it gives what it allows.
 
 struct Address {
     sockaddr_storage storage{};
@@ -65,17 +69,10 @@ Descriptor newSocket(const Address& address)
     return socket;
 }
 
-void appendFrame(Buffer& frames, Bytes datagram)
-{
-    frames.push_back(static_cast<std::byte>(datagram.size() >> 8));
-    frames.push_back(static_cast<std::byte>(datagram.size() & 0xff));
-    frames.insert(frames.end(), datagram.begin(), datagram.end());
-}
-
 // The address of ours that a datagram came to, as sendmsg(2) takes it to send from there.
 struct Local {
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(in6_pktinfo))> control{};
-    std::size_t size = 0;  // 0: not known.
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(in6_pktinfo))> control{};  // The largest.
+    std::size_t size = 0;                                                          // 0: not known.
 
     static void askFor(int socket, bool ipv6)
     {
@@ -97,9 +94,25 @@ struct Local {
                 std::memcpy(&info, CMSG_DATA(at), sizeof info);
                 if (!IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr)) info.ipi6_ifindex = 0;
                 local.put(*at, info);
+            } else if (at->cmsg_level == IPPROTO_IP && at->cmsg_type == IP_ORIGDSTADDR) {
+                sockaddr_in asked{};
+                std::memcpy(&asked, CMSG_DATA(at), sizeof asked);
+                local.put(*at, asked);
             }
         }
         return local;
+    }
+    // The same for a transparent socket, which no sendmsg(2) takes: the port too.
+    static void askForDestination(int socket)
+    {
+        int on = 1;
+        ::setsockopt(socket, IPPROTO_IP, IP_RECVORIGDSTADDR, &on, sizeof on);
+    }
+    sockaddr_in destination() const
+    {
+        sockaddr_in asked{};
+        std::memcpy(&asked, control.data() + CMSG_LEN(0), sizeof asked);
+        return asked;
     }
     std::string_view bytes() const { return {control.data(), size}; }
 
@@ -116,6 +129,12 @@ private:
         size = CMSG_SPACE(sizeof info);
     }
 };
+
+std::string textOf(const in_addr& address)
+{
+    char text[INET_ADDRSTRLEN];
+    return ::inet_ntop(AF_INET, &address, text, sizeof text);
+}
 
 // Room for one reading of many datagrams.
 class Room {
@@ -154,41 +173,6 @@ private:
     Buffer m_bytes{kAtOnce * kRoomBytes};
     std::array<Address, kAtOnce> m_from;
     std::array<Local, kAtOnce> m_to;
-};
-
-// Takes frames apart that come in pieces.
-class FrameReader {
-public:
-    template <class Each>
-    void take(Bytes bytes, const Each& each)
-    {
-        if (!m_partial.empty()) {
-            m_partial.insert(m_partial.end(), bytes.begin(), bytes.end());
-            std::size_t used = whole(m_partial, each);
-            m_partial.erase(m_partial.begin(),
-                            m_partial.begin() + static_cast<std::ptrdiff_t>(used));
-        } else {
-            auto rest = bytes.subspan(whole(bytes, each));
-            m_partial.assign(rest.begin(), rest.end());
-        }
-    }
-
-private:
-    template <class Each>
-    static std::size_t whole(Bytes bytes, const Each& each)
-    {
-        std::size_t at = 0;
-        while (bytes.size() - at >= kLengthBytes) {
-            std::size_t size = std::to_integer<std::size_t>(bytes[at]) << 8 |
-                               std::to_integer<std::size_t>(bytes[at + 1]);
-            if (bytes.size() - at - kLengthBytes < size) break;
-            each(bytes.subspan(at + kLengthBytes, size));
-            at += kLengthBytes + size;
-        }
-        return at;
-    }
-
-    Buffer m_partial;
 };
 
 // Watches a socket for what can be read.
@@ -316,10 +300,17 @@ private:
 
 class UdpListener final : public Listener {
 public:
-    UdpListener(Loop& loop, Descriptor socket, Accepted accepted, UdpOptions options)
+    // A peer, and what it has sent to.
+    using Came = std::function<void(StreamPtr, const Local&)>;
+    // The socket that answers a peer; none: the one that listens.
+    using SenderFor = std::function<Descriptor(const Local&)>;
+
+    UdpListener(Loop& loop, Descriptor socket, Came accepted, SenderFor senderFor,
+                UdpOptions options)
         : m_loop(loop),
           m_socket(std::move(socket)),
           m_accepted(std::move(accepted)),
+          m_senderFor(std::move(senderFor)),
           m_options(options),
           m_readable(loop, m_socket.get(), [this] { ready(); }),
           m_sweep(loop)
@@ -379,15 +370,20 @@ private:
             message.msg_namelen = m_address.size;
             message.msg_iov = &place;
             message.msg_iovlen = 1;
-            message.msg_control = m_ours.control.data();
-            message.msg_controllen = m_ours.size;
-            ::sendmsg(m_listener->m_socket.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+            if (m_listener->m_senderFor && !m_sender) m_sender = m_listener->m_senderFor(m_ours);
+            if (!m_sender) {
+                message.msg_control = m_ours.control.data();
+                message.msg_controllen = m_ours.size;
+            }
+            int socket = m_sender ? m_sender.get() : m_listener->m_socket.get();
+            ::sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
         }
 
         UdpListener* m_listener;  // Null: it has gone.
         std::string m_key;
         Address m_address;
         Local m_ours;
+        Descriptor m_sender;
         Clock::time_point m_last = Clock::now();
     };
 
@@ -417,7 +413,7 @@ private:
         if (m_peers.empty()) m_sweep.every(m_options.silence / 4, [this] { endSilent(); });
         auto peer = std::make_unique<Peer>(*this, key, address, ours);
         Peer& added = *(m_peers[key] = peer.get());
-        m_accepted(std::move(peer));
+        m_accepted(std::move(peer), ours);
         return added;
     }
 
@@ -443,7 +439,8 @@ private:
 
     Loop& m_loop;
     Descriptor m_socket;
-    Accepted m_accepted;
+    Came m_accepted;
+    SenderFor m_senderFor;
     UdpOptions m_options;
     Readable m_readable;
     Timer m_sweep;
@@ -496,7 +493,29 @@ Result<ListenerPtr> listenUdp(Loop& loop, const std::string& address, std::uint1
     if (ipv6) ::setsockopt(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
     Local::askFor(socket.get(), ipv6);
     if (::bind(socket.get(), at.any(), at.size) < 0) return failErrno(what, errno);
-    return std::make_unique<UdpListener>(loop, std::move(socket), std::move(accepted), options);
+    return std::make_unique<UdpListener>(
+        loop, std::move(socket),
+        [accepted = std::move(accepted)](StreamPtr peer, const Local&) {
+            accepted(std::move(peer));
+        },
+        nullptr, options);
+}
+
+Result<ListenerPtr> listenTransparently(Loop& loop, TransparentUdp udp, UdpOptions options)
+{
+    Local::askForDestination(udp.socket.get());
+    auto came = [accepted = std::move(udp.accepted)](StreamPtr peer, const Local& to) {
+        sockaddr_in asked = to.destination();
+        accepted(std::move(peer), textOf(asked.sin_addr), ntohs(asked.sin_port));
+    };
+    auto senderFor = [bindTo = std::move(udp.bindTo)](const Local& from) {
+        sockaddr_in asked = from.destination();
+        auto sender = bindTo(textOf(asked.sin_addr), ntohs(asked.sin_port));
+        if (!sender) log::warn("udp: {}", sender.error().message);
+        return sender ? *std::move(sender) : Descriptor();
+    };
+    return std::make_unique<UdpListener>(loop, std::move(udp.socket), std::move(came),
+                                         std::move(senderFor), options);
 }
 
 }  // namespace slipway

@@ -1,21 +1,17 @@
-// A listening unix socket that hands over bare descriptors: for those who must know the peer, or
-// read not one byte too far, before a stream is made of it.
+// A listening unix socket that hands over bare descriptors.
 #pragma once
 
 #include <filesystem>
-#include <functional>
 
 #include "shared/core/error.h"
-#include "shared/io/descriptor.h"
-#include "shared/io/loop.h"
+#include "shared/io/acceptor.h"
 
 namespace slipway {
 
-// Accepts until it is destroyed; the socket file is removed then. While the process has no
-// descriptor left, whoever knocks waits.
+// Accepts until it is destroyed; the socket file is removed then.
 class UnixAcceptor {
 public:
-    using Accepted = std::function<void(Descriptor)>;
+    using Accepted = Acceptor::Accepted;
 
     // As listenUnix(): a socket file that is there already is replaced, `mode` is as for chmod, and
     // it is its folder's owner's.
@@ -25,15 +21,9 @@ public:
 
 private:
     UnixAcceptor(Loop& loop, std::filesystem::path path, Descriptor socket, Accepted accepted);
-    void watch();
-    void accept();
 
     std::filesystem::path m_path;
-    Descriptor m_socket;
-    Accepted m_accepted;
-    UvHandle<uv_poll_t> m_poll;
-    Timer m_pause;
-    bool m_failing = false;  // Told in the log already.
+    Acceptor m_acceptor;
 };
 
 }  // namespace slipway

@@ -11,15 +11,9 @@
 #include <fmt/format.h>
 
 #include "shared/core/folder_owner.h"
-#include "shared/core/log.h"
 #include "shared/io/uv_stream.h"
 
 namespace slipway {
-namespace {
-
-constexpr std::chrono::milliseconds kPause{200};
-
-}  // namespace
 
 Result<std::unique_ptr<UnixAcceptor>> UnixAcceptor::listen(Loop& loop, std::filesystem::path path,
                                                            int mode, Accepted accepted)
@@ -45,45 +39,14 @@ Result<std::unique_ptr<UnixAcceptor>> UnixAcceptor::listen(Loop& loop, std::file
 UnixAcceptor::UnixAcceptor(Loop& loop, std::filesystem::path path, Descriptor socket,
                            Accepted accepted)
     : m_path(std::move(path)),
-      m_socket(std::move(socket)),
-      m_accepted(std::move(accepted)),
-      m_poll(new uv_poll_t{}),
-      m_pause(loop)
+      m_acceptor(loop, m_path.string(), std::move(socket), std::move(accepted))
 {
-    CHECK(uv_poll_init(loop.uv(), m_poll.get(), m_socket.get()) == 0);
-    m_poll->data = this;
-    watch();
-}
-
-void UnixAcceptor::watch()
-{
-    uv_poll_start(m_poll.get(), UV_READABLE, [](uv_poll_t* handle, int, int) {
-        if (handle->data) static_cast<UnixAcceptor*>(handle->data)->accept();
-    });
 }
 
 UnixAcceptor::~UnixAcceptor()
 {
-    uv_poll_stop(m_poll.get());  // Before the descriptor is closed.
     std::error_code ignored;
     std::filesystem::remove(m_path, ignored);
-}
-
-// One a turn: the loop comes back at once while more are waiting.
-void UnixAcceptor::accept()
-{
-    Descriptor client(::accept4(m_socket.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (client) {
-        m_failing = false;
-        return m_accepted(std::move(client));
-    }
-    if (errno == EAGAIN || errno == ECONNABORTED || errno == EINTR) return;
-    // The connection stays in the queue, so that the poll would report it again at once, for ever.
-    if (!std::exchange(m_failing, true))
-        log::warn("accept on {}: {}; tried again every {} ms", m_path.string(),
-                  std::strerror(errno), kPause.count());
-    uv_poll_stop(m_poll.get());
-    m_pause.after(kPause, [this] { watch(); });
 }
 
 }  // namespace slipway

@@ -29,7 +29,8 @@ public:
     virtual DialingPtr dial(v1::StreamHello hello, StreamDone done) = 0;
 
     // Whether a stream to a socket of the machine may be that socket itself, handed over by the
-    // agent, rather than a relay through it. Without effect where a machine has its own kernel.
+    // agent, rather than a relay through it; and the client of a parked stream likewise. Without
+    // effect where a machine has its own kernel.
     virtual void takeSockets(bool) {}
 };
 

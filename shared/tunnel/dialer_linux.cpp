@@ -34,6 +34,7 @@ public:
 
     DialingPtr dialSocket(v1::StreamHello hello, DialDone done) override
     {
+        if (hello.has_park()) hello.set_takes_socket(m_takesSockets);
         return std::make_unique<UnixDialing>(m_loop, connectUnixSocket(m_path), m_token,
                                              std::move(hello), std::move(done));
     }

@@ -7,6 +7,7 @@
 
 #include <QTemporaryDir>
 #include <QTest>
+#include <fmt/format.h>
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -165,14 +166,16 @@ private slots:
         World world(kWaitingAgent);
         pid_t pid = world.start();
         QVERIFY2(pid > 0, world.said.c_str());
-        QVERIFY(waitFor(
-            [&] { return world.logHas("agent --files direct token " + std::string(32, 'x')); }));
+        auto subnet = std::string(world.record["subnet"].as_string());
+        QVERIFY(waitFor([&] {
+            return world.logHas(fmt::format("agent --files direct --network {} token {}", subnet,
+                                            std::string(32, 'x')));
+        }));
         QCOMPARE(inMachine(pid, "hostname"), std::string(kName) + "\n");
         QVERIFY(inMachine(pid, "ls /").find("work") == std::string::npos);
         QVERIFY(inMachine(pid, "cat /mnt/host" + (world.home() / "run/machine.json").string())
                     .find("start_time") != std::string::npos);
         auto route = inMachine(pid, "ip route");
-        auto subnet = std::string(world.record["subnet"].as_string());
         QVERIFY2(route.find("default via") != std::string::npos &&
                      route.find(subnet) != std::string::npos,
                  route.c_str());
@@ -293,7 +296,8 @@ private slots:
         pid_t pid = world.start("fuse");
         QVERIFY2(pid > 0, world.said.c_str());
         QVERIFY(waitFor([&] { return world.logHas("token"); }));
-        QVERIFY(world.logHas("agent --files fuse --fuse-fd 3"));
+        QVERIFY(world.logHas("agent --files fuse --network 10."));
+        QVERIFY(world.logHas(" --fuse-fd 3 "));
         QVERIFY(world.logHas("/dev/fuse"));
         ::kill(pid, SIGTERM);
         QCOMPARE(reap(pid), 0);

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,10 +30,9 @@ struct MachineFacts {
     int cgroupVersion = 0;  // 1, 2
     bool cgroupsWritable = false;
     std::string subnet;                   // 10.213.7.0/24
-    std::string network;                  // nat, slirp4netns, none
+    std::string network;                  // nat, slirp4netns, host, none: the way out it has.
     pid_t pid = 0;                        // Of slipway-init, as the host counts.
     std::uint64_t memoryBytes = 0;        // Of its cgroup; 0 where it has none.
-    std::string nameserver;               // What its /etc/resolv.conf names first; empty: none.
     FilesMode files = FilesMode::Direct;  // What it was started with.
     std::vector<MachineNote> notes;
 };
@@ -40,7 +40,8 @@ struct MachineFacts {
 // What a start is to be made with.
 struct MachineSetup {
     FilesMode files = FilesMode::Direct;
-    std::filesystem::path rootfs;  // A tar.zst, or a folder that is used as it is.
+    std::filesystem::path rootfs;      // A tar.zst, or a folder that is used as it is.
+    std::optional<EgressMode> egress;  // None: what works best here.
 };
 
 // Everything is called on the loop's thread. One of adopt, start, stop and remove at a time, but

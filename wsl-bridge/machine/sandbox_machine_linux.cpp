@@ -79,7 +79,6 @@ Result<Record> parseRecord(const std::string& text, const fs::path& file)
         record.facts.cgroupsWritable = object.at("cgroups_writable").as_bool();
         record.facts.subnet = string("subnet");
         record.facts.network = string("network");
-        record.facts.nameserver = string("nameserver");
         record.facts.files = string("files") == "fuse" ? FilesMode::Fuse : FilesMode::Direct;
         for (const auto& note : object.at("notes").as_array()) {
             record.facts.notes.push_back({std::string(note.at("text").as_string()),
@@ -311,6 +310,8 @@ private:
                                  std::string(name(m_setup.files))}) {
             args.push_back(word);
         }
+        if (m_setup.egress)
+            args.insert(args.end(), {"--egress", std::string(name(*m_setup.egress))});
         std::string bytes(reinterpret_cast<const char*>(token->data()), token->size());
         say("starting the machine");
         runSandbox(std::move(args), std::move(bytes), kStartTimeout, [this](Result<> started) {

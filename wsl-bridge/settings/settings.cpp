@@ -53,6 +53,20 @@ Result<bool> isSecond(const json::object& object, std::string_view key, std::str
                 fmt::format("\"{}\" is \"{}\", not {} or {}", key, text, first, second));
 }
 
+Result<std::vector<std::uint16_t>> portsOf(const json::value& value)
+{
+    auto wrong =
+        fail(Code::InvalidArgument, "\"host_services\" must be a list of ports, from 1 to 65535");
+    if (!value.is_array()) return wrong;
+    std::vector<std::uint16_t> ports;
+    for (const json::value& each : value.get_array()) {
+        json::error_code failed;
+        ports.push_back(each.to_number<std::uint16_t>(failed));
+        if (failed || ports.back() == 0) return wrong;
+    }
+    return ports;
+}
+
 Result<WindowsEngine> windowsOf(const json::value& value)
 {
     if (!value.is_object())
@@ -99,6 +113,17 @@ Result<Settings> settingsOf(const json::value& value)
     if (relayed) settings.streams = StreamsMode::Relayed;
     TRY(bool all, isSecond(object, "publish", "localhost", "all"));
     if (all) settings.publish = PublishAddress::All;
+    if (object.contains("egress")) {
+        TRY(auto text, textOf(object, "egress", ""));
+        auto egress = egressNamed(text);
+        if (!egress) return tl::unexpected(context("\"egress\"", egress.error()));
+        settings.egress = *egress;
+    }
+    if (const json::value* services = object.if_contains("host_services")) {
+        TRY(settings.hostServices, portsOf(*services));
+    }
+    TRY(bool hostProxies, isSecond(object, "proxies", "none", "host"));
+    settings.hostProxies = hostProxies;
     TRY(auto rootfs, textOf(object, "rootfs", ""));
     settings.rootfs = rootfs;
     if (const json::value* described = object.if_contains("tcp")) {
@@ -134,6 +159,18 @@ std::string_view name(FilesMode mode)
     return mode == FilesMode::Direct ? "direct" : "fuse";
 }
 
+std::string_view name(EgressMode mode)
+{
+    return mode == EgressMode::Nat ? "nat" : "host";
+}
+
+Result<EgressMode> egressNamed(std::string_view text)
+{
+    for (EgressMode mode : {EgressMode::Nat, EgressMode::Host})
+        if (text == name(mode)) return mode;
+    return fail(Code::InvalidArgument, fmt::format("\"{}\" is not nat or host", text));
+}
+
 std::string_view name(EngineName engine)
 {
     return engine == EngineName::Linux ? "linux" : "windows";
@@ -144,6 +181,11 @@ Result<EngineName> engineNamed(std::string_view text)
     for (EngineName engine : {EngineName::Linux, EngineName::Windows})
         if (text == name(engine)) return engine;
     return fail(Code::InvalidArgument, fmt::format("\"{}\" is not linux or windows", text));
+}
+
+Result<> saveEgress(const fs::path& file, EgressMode mode)
+{
+    return changeFile(file, [&](json::object& settings) { settings["egress"] = name(mode); });
 }
 
 Result<> saveTcp(const fs::path& file, const std::optional<TcpSettings>& tcp)

@@ -23,6 +23,10 @@ enum class StreamsMode { Handed, Relayed };
 // Where a port is published when the user names no address.
 enum class PublishAddress { Localhost, All };
 
+// How what the machine sends to the outside leaves this host: as packets, forwarded by its kernel
+// (or by slirp4netns), or as connections of the bridge, as VPN clients and proxies expect them.
+enum class EgressMode { Nat, Host };
+
 // The engines that clients may be led to: the machine's, and another one that runs Windows
 // containers.
 enum class EngineName { Linux, Windows };
@@ -47,6 +51,10 @@ struct Settings {
     FilesMode files = FilesMode::Direct;
     StreamsMode streams = StreamsMode::Handed;
     PublishAddress publish = PublishAddress::Localhost;
+    std::optional<EgressMode> egress;  // None: what works best here.
+    // Ports of this host's loopback that containers reach by host.docker.internal. None: all.
+    std::optional<std::vector<std::uint16_t>> hostServices;
+    bool hostProxies = false;  // The engine is given HTTP_PROXY and the like of this host.
     std::filesystem::path
         rootfs;  // A tar.zst, or a folder used as it is. Empty: found by the bridge.
     std::optional<TcpSettings> tcp;
@@ -55,6 +63,8 @@ struct Settings {
 };
 
 std::string_view name(FilesMode mode);
+std::string_view name(EgressMode mode);
+Result<EgressMode> egressNamed(std::string_view text);
 std::string_view name(EngineName engine);
 Result<EngineName> engineNamed(std::string_view text);
 
@@ -77,6 +87,7 @@ Settings peekSettings(const std::filesystem::path& file);
 
 // These write one thing into the file; whatever else it says stays. The error names the file's
 // trouble, and then it stays as it is.
+Result<> saveEgress(const std::filesystem::path& file, EgressMode mode);
 Result<> saveTcp(const std::filesystem::path& file, const std::optional<TcpSettings>& tcp);
 // Which engines there are and which one is in use.
 Result<> saveEngines(const std::filesystem::path& file, const std::optional<WindowsEngine>& windows,

@@ -34,7 +34,34 @@ private slots:
         QCOMPARE(loaded.value.files, FilesMode::Direct);
         QCOMPARE(loaded.value.publish, PublishAddress::Localhost);
         QCOMPARE(loaded.value.streams, StreamsMode::Handed);
+        QVERIFY(!loaded.value.egress && !loaded.value.hostServices && !loaded.value.hostProxies);
         QVERIFY(loaded.complaints.empty());
+    }
+
+    void readsHowTheMachineReachesTheOutside()
+    {
+        write(file("out.json"),
+              json("{'egress': 'host', 'host_services': [80, 5432], 'proxies': 'host'}"));
+        auto loaded = loadSettings(file("out.json"));
+        QVERIFY(loaded.complaints.empty());
+        QVERIFY(loaded.value.egress == EgressMode::Host);
+        QVERIFY((loaded.value.hostServices == std::vector<std::uint16_t>{80, 5432}));
+        QVERIFY(loaded.value.hostProxies);
+        for (const char* wrong :
+             {"{'egress': 'vpn'}", "{'host_services': 80}", "{'host_services': [0]}",
+              "{'host_services': ['80']}", "{'host_services': [65536]}", "{'proxies': true}"}) {
+            write(file("wrong.json"), json(wrong));
+            QCOMPARE(loadSettings(file("wrong.json")).complaints.size(), std::size_t{1});
+        }
+    }
+
+    void aChangeOfTheEgressKeepsTheRest()
+    {
+        write(file("kept.json"), json("{'publish': 'all', 'unknown': 1}"));
+        QVERIFY(saveEgress(file("kept.json"), EgressMode::Host));
+        auto loaded = loadSettings(file("kept.json"));
+        QVERIFY(loaded.value.egress == EgressMode::Host);
+        QCOMPARE(loaded.value.publish, PublishAddress::All);
     }
 
     void readsWhatIsSet()

@@ -45,7 +45,8 @@ Result<NewProcess> cloneInto(std::uint64_t flags, const std::optional<UserMap>& 
 Result<> runAsMappedRoot(const std::optional<UserMap>& map, const std::function<Result<>()>& body);
 
 // Whether these can be made, and `body` succeeds in them: does it, in a child of ours that ends
-// with it.
-Result<> tryNamespaces(std::uint64_t flags, const std::function<Result<>()>& body);
+// with it. With a map also in a user namespace of that map.
+Result<> tryNamespaces(std::uint64_t flags, const std::function<Result<>()>& body,
+                       const std::optional<UserMap>& map = std::nullopt);
 
 }  // namespace slipway

@@ -150,10 +150,10 @@ Result<> runAsMappedRoot(const std::optional<UserMap>& map, const std::function<
     return outcomeOf(process);
 }
 
-Result<> tryNamespaces(std::uint64_t flags, const std::function<Result<>()>& body)
+Result<> tryNamespaces(std::uint64_t flags, const std::function<Result<>()>& body,
+                       const std::optional<UserMap>& map)
 {
-    TRY(auto process,
-        cloneWith(flags, SIGCHLD, std::nullopt, [&body](const Line&) { return body(); }));
+    TRY(auto process, cloneWith(flags, SIGCHLD, map, [&body](const Line&) { return body(); }));
     return outcomeOf(process);
 }
 

@@ -15,6 +15,11 @@ namespace slipway {
 // Whether connectByNat() could do it: does so, in a network namespace that ends with the call.
 Result<> tryNat();
 
+// Whether the machine's kernel could give the agent what is sent elsewhere, as egress by the host
+// needs: its agent then sets that up by itself (linux-vm-agent/dial_out). Ok where it can't be
+// told.
+Result<> tryRedirect(bool rootless);
+
 Result<> connectByNat(const Spec& spec, pid_t pid);
 
 // Takes all of it away again, and puts ip_forward back if a machine of ours had switched it on and

@@ -118,6 +118,27 @@ Result<> tryNat()
     });
 }
 
+Result<> tryRedirect(bool rootless)
+{
+    if (!isInstalled("nft")) return {};
+    std::optional<UserMap> map;
+    if (rootless) {
+        TRY(map, userMapOfThisUser());
+    }
+    return tryNamespaces(
+        CLONE_NEWNET,
+        []() -> Result<> {
+            return done(tool("nft", {"-f", "-"},
+                             "table ip slipway {\n"
+                             " chain prerouting {\n"
+                             "  type filter hook prerouting priority mangle\n"
+                             "  meta l4proto { tcp, udp } tproxy to :1\n"
+                             " }\n"
+                             "}\n"));
+        },
+        map);
+}
+
 Result<> connectByNat(const Spec& spec, pid_t pid)
 {
     auto links = fmt::format(

@@ -1,5 +1,6 @@
-// The machine's way out: a veth behind NAT, or slirp4netns, or none. Published ports need none of
-// it: they go through the tunnel.
+// The machine's way out: a veth behind NAT, or slirp4netns, or none of its own, where everything
+// leaves by the bridge. Published ports, names and services of the host need none of it: they go
+// through the tunnel.
 #pragma once
 
 #include <string>
@@ -17,10 +18,9 @@ namespace slipway {
 std::vector<Subnet> subnetsOfHost();
 
 struct Network {
-    enum class Mode { Nat, Slirp, None };
+    enum class Mode { Nat, Slirp, Host, None };
     Mode mode = Mode::None;
-    std::string resolvConf;  // For the machine.
-    pid_t slirp = 0;         // The process of slirp4netns; 0: none.
+    pid_t slirp = 0;  // The process of slirp4netns; 0: none.
 };
 std::string_view name(Network::Mode mode);
 

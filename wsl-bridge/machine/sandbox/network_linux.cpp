@@ -24,8 +24,6 @@
 namespace slipway {
 namespace {
 
-// The last octets that slirp4netns gives its name server and the machine, slirp4netns(1).
-constexpr std::uint32_t kSlirpNameserver = 3;
 constexpr auto kSlirpReadyWithin = std::chrono::seconds(5);
 constexpr int kSlirpReadyFd = 3;
 constexpr int kSlirpExitFd = 4;
@@ -65,20 +63,6 @@ Result<pid_t> startSlirp(const Spec& spec, pid_t pid, const HoldPipe& hold)
     return fail(Code::FailedPrecondition, fmt::format("slirp4netns gave up, see {}", log.string()));
 }
 
-std::string hostResolvConf(Notes& notes)
-{
-    // systemd-resolved listens on the host's loopback; the second file names its upstreams.
-    for (const char* file : {"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"}) {
-        if (auto text = reachableResolvConf(readText(file))) return *text;
-    }
-    notes.push_back(
-        {"no name server of the host can be reached from the machine, so pulls of images "
-         "by name fail",
-         "name one with an address beyond loopback in /etc/resolv.conf, then slipway "
-         "restart"});
-    return "";
-}
-
 std::optional<Network> tryNat(const Spec& spec, pid_t pid, Notes& notes)
 {
     if (auto connected = connectByNat(spec, pid); !connected) {
@@ -88,7 +72,7 @@ std::optional<Network> tryNat(const Spec& spec, pid_t pid, Notes& notes)
                          "veth"});
         return std::nullopt;
     }
-    return Network{Network::Mode::Nat, hostResolvConf(notes), 0};
+    return Network{Network::Mode::Nat, 0};
 }
 
 std::optional<Network> trySlirp(const Spec& spec, pid_t pid, const HoldPipe& hold, Notes& notes)
@@ -101,8 +85,7 @@ std::optional<Network> trySlirp(const Spec& spec, pid_t pid, const HoldPipe& hol
              "(chmod 666 /dev/net/tun)"});
         return std::nullopt;
     }
-    return Network{Network::Mode::Slirp, "nameserver " + spec.subnet.host(kSlirpNameserver) + "\n",
-                   *started};
+    return Network{Network::Mode::Slirp, *started};
 }
 
 sockaddr_in socketAddress(const std::string& address)
@@ -145,6 +128,8 @@ std::string_view name(Network::Mode mode)
             return "nat";
         case Network::Mode::Slirp:
             return "slirp4netns";
+        case Network::Mode::Host:
+            return "host";
         case Network::Mode::None:
             return "none";
     }
@@ -158,14 +143,20 @@ Result<HoldPipe> makeHoldPipe()
     return HoldPipe{Descriptor(ends[0]), Descriptor(ends[1])};
 }
 
+// Root's machine has NAT also where the settings want egress by the host, as they may be changed
+// while it runs.
 Network connectMachine(const Spec& spec, pid_t pid, const HoldPipe& hold, Notes& notes)
 {
-    Notes failed;
+    std::optional<std::string> dropping;
     if (!spec.rootless) {
-        auto dropping = forwardingDroppedBy();
-        if (!dropping) {
+        dropping = forwardingDroppedBy();
+        if (!dropping)
             if (auto network = tryNat(spec, pid, notes)) return *network;
-        } else if (auto network = trySlirp(spec, pid, hold, failed)) {
+    }
+    auto redirects = tryRedirect(spec.rootless);
+    if (redirects && spec.egress != name(Network::Mode::Nat)) return {Network::Mode::Host};
+    if (auto network = trySlirp(spec, pid, hold, notes)) {
+        if (dropping)
             notes.push_back(
                 {fmt::format("the host's {} drops forwarded packets, so the machine reaches "
                              "the network through slirp4netns, which is slower",
@@ -173,13 +164,13 @@ Network connectMachine(const Spec& spec, pid_t pid, const HoldPipe& hold, Notes&
                  fmt::format("let the machine's network through there: accept from and to "
                              "{}, then slipway restart",
                              spec.names.link)});
-            return *network;
-        }
+        return *network;
     }
-    if (auto network = trySlirp(spec, pid, hold, notes)) return *network;
+    if (redirects) return {Network::Mode::Host};
     notes.push_back(
-        {"the machine has no network of its own: pulls, builds that download, and outgoing "
-         "connections of containers fail; published ports work",
+        {fmt::format("the machine has no network of its own: pulls, builds that download, and "
+                     "outgoing connections of containers fail; published ports work ({})",
+                     redirects.error().message),
          "see the notes above"});
     return {};
 }

@@ -70,6 +70,7 @@ int main(int count, char** words)
     starts->add_option("--root", spec.root, "The unpacked root file system")->required();
     starts->add_option("--bin", spec.bin, "Folder with slipway-init and slipway-agent")->required();
     starts->add_option("--files", files)->check(CLI::IsMember({"direct", "fuse"}));
+    starts->add_option("--egress", spec.egress)->check(CLI::IsMember({"nat", "host"}));
     starts->add_option("--subnet", subnet, "Its network, a CIDR; chosen if not given");
     auto* cleans = forMachine(app.add_subcommand("clean", "Remove what a machine left"));
     auto* unpacks = app.add_subcommand("unpack", "Unpack a root file system");

@@ -27,6 +27,7 @@ struct Spec {
     std::filesystem::path bin;   // Seen in the machine as /usr/lib/slipway.
     bool fuse = false;
     Subnet subnet;
+    std::string egress;  // nat, host; empty: what works best here.
 
     // Worked out at the start.
     bool rootless = false;

@@ -20,11 +20,13 @@
 
 #include "shared/core/folder_owner.h"
 #include "shared/core/log.h"
+#include "shared/net/uplink.h"
 #include "shared/process/child.h"
 #include "shared/process/process_facts.h"
 #include "wsl-bridge/machine/sandbox/cgroups.h"
 #include "wsl-bridge/machine/sandbox/loop_device.h"
 #include "wsl-bridge/machine/sandbox/machine_root.h"
+#include "wsl-bridge/machine/sandbox/mounts.h"
 #include "wsl-bridge/machine/sandbox/namespaces.h"
 #include "wsl-bridge/machine/sandbox/network.h"
 #include "wsl-bridge/machine/sandbox/probe.h"
@@ -38,8 +40,8 @@ namespace json = boost::json;
 constexpr auto kModprobeTimeout = std::chrono::seconds(20);
 constexpr std::uint64_t kMaxImageBytes = 64ull << 30;
 constexpr const char* kNetworkReady = "network ready";
-constexpr const char* kWithEth0 = "eth0\n";
-constexpr const char* kWithoutEth0 = "none\n";
+constexpr const char* kWithEth0 = "eth0";
+constexpr const char* kWithoutEth0 = "none";
 
 // The machine's root has no /lib/modules, so the host loads what it may need.
 void loadModules()
@@ -54,6 +56,7 @@ void loadModules()
                      "overlay",
                      "fuse",
                      "tun",
+                     "nft_tproxy",
                      "veth",
                      "bridge",
                      "br_netfilter",
@@ -180,11 +183,14 @@ Result<> becomeInit(const Spec& spec, int held)
     }
     const char* init = "/usr/lib/slipway/slipway-init";
     auto heldFd = std::to_string(kHeldFd);
+    auto network = spec.subnet.text();
     const char* words[] = {init,
                            "--files",
                            spec.fuse ? "fuse" : "direct",
                            "--hostname",
                            spec.name.c_str(),
+                           "--network",
+                           network.c_str(),
                            "--hold-fd",
                            heldFd.c_str(),
                            nullptr};
@@ -203,24 +209,15 @@ Result<> becomeMachine(const Spec& spec, const std::vector<Hierarchy>& hierarchi
     if (::setsid() < 0) return failErrno("new session", errno);
     ::umask(022);
     TRY_VOID(redirectOutput(spec));
+    auto hostResolvConf = readText("/etc/resolv.conf");
     TRY_VOID(buildRoot(spec, hierarchies));
     TRY_VOID(line.send(kNetworkReady));
     TRY(auto network, line.receive());
     if (network.empty()) return fail(Code::Cancelled, "slipway-sandbox is gone");
-    auto resolvConf = network.substr(network.find('\n') + 1);
-    if (network.starts_with(kWithEth0)) TRY_VOID(configureEth0(spec.subnet));
-    TRY_VOID(writeEtc(spec, resolvConf));
+    if (network == kWithEth0) TRY_VOID(configureEth0(spec.subnet));
+    TRY_VOID(writeEtc(spec, machineResolvConf(hostResolvConf, uplinkOf(spec.subnet).host)));
     TRY_VOID(enterRoot(spec));
     return becomeInit(spec, held);
-}
-
-std::string nameserverIn(const std::string& resolvConf)
-{
-    constexpr std::string_view kKey = "nameserver ";
-    auto at = resolvConf.find(kKey);
-    if (at == std::string::npos) return "";
-    auto begin = at + kKey.size();
-    return resolvConf.substr(begin, resolvConf.find_first_of(" \n", begin) - begin);
 }
 
 std::string recordOf(const Spec& spec, pid_t pid, const MachineCgroups& cgroups,
@@ -239,7 +236,6 @@ std::string recordOf(const Spec& spec, pid_t pid, const MachineCgroups& cgroups,
                      {"cgroups_writable", cgroups.writable},
                      {"subnet", spec.subnet.text()},
                      {"network", std::string(name(network.mode))},
-                     {"nameserver", nameserverIn(network.resolvConf)},
                      {"files", spec.fuse ? "fuse" : "direct"},
                      {"notes", std::move(noted)}});
 }
@@ -277,7 +273,7 @@ Result<std::string> superviseSetUp(const Spec& spec, const NewProcess& machine,
     auto record = recordOf(spec, machine.pid, cgroups, network, notes);
     TRY_VOID(writeRecord(spec.home.machineFile(), record));
     bool eth0 = network.mode == Network::Mode::Nat;
-    TRY_VOID(machine.line.send((eth0 ? kWithEth0 : kWithoutEth0) + network.resolvConf));
+    TRY_VOID(machine.line.send(eth0 ? kWithEth0 : kWithoutEth0));
     TRY_VOID(expectSilence(machine.line));
     return record;
 }

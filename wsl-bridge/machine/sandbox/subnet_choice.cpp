@@ -58,26 +58,17 @@ std::vector<Subnet> routesOf(std::string_view procNetRoute)
     return routes;
 }
 
-std::optional<std::string> reachableResolvConf(std::string_view hostText)
+std::string machineResolvConf(std::string_view hostText, const std::string& nameserver)
 {
-    std::string kept;
-    bool reachable = false;
+    std::string text = "nameserver " + nameserver + "\n";
     std::istringstream lines{std::string(hostText)};
     for (std::string line; std::getline(lines, line);) {
         std::istringstream words(line);
-        std::string key, value;
-        words >> key >> value;
-        if (key == "nameserver") {
-            bool usable = value.find(':') == std::string::npos && !value.starts_with("127.");
-            if (!usable) continue;
-            reachable = true;
-        }
-        if (key == "nameserver" || key == "search" || key == "domain" || key == "options") {
-            kept += line + "\n";
-        }
+        std::string key;
+        words >> key;
+        if (key == "search" || key == "domain" || key == "options") text += line + "\n";
     }
-    if (!reachable) return std::nullopt;
-    return kept;
+    return text;
 }
 
 }  // namespace slipway

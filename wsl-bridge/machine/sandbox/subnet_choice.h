@@ -19,8 +19,8 @@ std::optional<Subnet> chooseSubnet(std::span<const Subnet> taken, unsigned seed)
 // Networks of the routes in the text of /proc/net/route.
 std::vector<Subnet> routesOf(std::string_view procNetRoute);
 
-// What of a host's resolv.conf a machine behind NAT can use: all but name servers on a loopback
-// address or reached by IPv6. None: no name server is left.
-std::optional<std::string> reachableResolvConf(std::string_view hostText);
+// The machine's resolv.conf: it asks `nameserver`, in the domains and with the options of the
+// host's.
+std::string machineResolvConf(std::string_view hostText, const std::string& nameserver);
 
 }  // namespace slipway
