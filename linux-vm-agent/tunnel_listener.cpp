@@ -2,15 +2,15 @@
 // `engine` and `connect` a connection to the target in the machine (before the answer, so that the
 // bridge hears of a refusal), the answer, and a relay until both directions have ended. A bridge
 // that takes sockets gets the target's with the answer, and the Stream ends with it, as it does for
-// the other services, whose descriptor goes to its taker.
+// the other services, whose descriptor goes to its taker. A Stream that carries others lasts as
+// long as its carrier.
 #include "linux-vm-agent/tunnel_listener.h"
 
 #include <fmt/format.h>
 
-#include "linux-vm-agent/engine/layout.h"
+#include "linux-vm-agent/multiplexed_streams.h"
+#include "linux-vm-agent/stream_target.h"
 #include "shared/core/log.h"
-#include "shared/io/connect_socket.h"
-#include "shared/io/datagrams.h"
 #include "shared/io/relay.h"
 
 namespace slipway {
@@ -18,7 +18,6 @@ namespace {
 
 constexpr int kOwnerOnly = 0600;
 constexpr std::chrono::seconds kLogPause{1};
-constexpr std::uint32_t kMaxPort = 65535;
 
 }  // namespace
 
@@ -46,9 +45,13 @@ private:
         const auto& services = m_owner.m_services;
         switch (visitor.hello().service_case()) {
             case Service::kEngine:
-                return connectPath(kEngineSocket);
             case Service::kConnect:
-                return connectTarget(visitor.hello().connect());
+                return connect();
+            case Service::kMultiplex:
+                return visitor.answer({}, [this](Result<Descriptor> socket) {
+                    if (!socket) return end();
+                    carry(std::move(*socket));
+                });
             case Service::kControl:
                 return handOver(services.control);
             case Service::kPark:
@@ -73,20 +76,13 @@ private:
                 "bridge and agent are of one release"});
     }
 
-    void connectPath(const std::string& path) { connected(connectUnixSocket(path)); }
-
-    void connectTarget(const v1::ConnectService& connect)
+    void connect()
     {
-        if (connect.target_case() == v1::ConnectService::kUnixPath)
-            return connectPath(connect.unix_path());
-        const auto& to = connect.has_udp() ? connect.udp() : connect.tcp();
-        if (to.port() > kMaxPort)
-            return refuse({Code::InvalidArgument, fmt::format("no port: {}", to.port())});
-        auto port = static_cast<std::uint16_t>(to.port());
-        if (connect.has_udp()) return connected(connectUdpSocket(to.address(), port));
-        m_connecting =
-            connectTcpSocket(m_owner.m_loop, to.address(), port,
-                             [this](Result<Descriptor> target) { connected(std::move(target)); });
+        auto attempt =
+            connectTarget(m_owner.m_loop, m_visitor->hello(),
+                          [this](Result<Descriptor> target) { connected(std::move(target)); });
+        if (attempt.now) return connected(*std::move(attempt.now));
+        m_connecting = std::move(attempt.later);
     }
 
     void connected(Result<Descriptor> target)
@@ -113,6 +109,18 @@ private:
         m_relay->start();
     }
 
+    void carry(Descriptor socket)
+    {
+        auto carrier = adoptSocket(m_owner.m_loop, std::move(socket));
+        if (!carrier) return end();
+        m_handshake.reset();
+        auto park = [this](Descriptor stream) {
+            m_owner.m_services.park(std::move(stream), false);
+        };
+        m_carried = std::make_unique<MultiplexedStreams>(m_owner.m_loop, *std::move(carrier), park,
+                                                         [this] { end(); });
+    }
+
     void handOver(std::function<void(Descriptor)> taker)
     {
         m_visitor->answer({}, [this, taker = std::move(taker)](Result<Descriptor> socket) {
@@ -137,6 +145,7 @@ private:
     std::unique_ptr<Connecting> m_connecting;
     Descriptor m_target;  // To be relayed to.
     std::unique_ptr<Relay> m_relay;
+    std::unique_ptr<MultiplexedStreams> m_carried;
 };
 
 Result<std::unique_ptr<TunnelListener>> TunnelListener::open(Loop& loop,

@@ -8,6 +8,7 @@
 #include "shared/core/log.h"
 #include "shared/net/uplink.h"
 #include "shared/paths/docker_context.h"
+#include "shared/tunnel/multiplexed_dialer.h"
 #include "wsl-bridge/egress/host_proxies.h"
 #include "wsl-bridge/host_subnets.h"
 
@@ -136,8 +137,10 @@ void Bridge::machineUp(bool adopted)
 
 void Bridge::openSession()
 {
-    Dialer& dialer = m_machine->dialer();
-    dialer.takeSockets(m_settings.streams == StreamsMode::Handed);
+    m_machine->dialer().takeSockets(m_settings.streams == StreamsMode::Handed);
+    if (m_settings.streams == StreamsMode::Multiplexed)
+        m_multiplexed = multiplexedDialer(m_loop, m_machine->dialer());
+    Dialer& dialer = this->dialer();
     m_client = std::make_unique<EngineClient>(m_loop, engineBehind(dialer));
     m_ports = std::make_unique<PortTable>(
         m_loop, dialer,
@@ -161,6 +164,11 @@ void Bridge::openSession()
                                  },
                              .configuration = configuration(),
                              .changed = [this] { engineChanged(); }});
+}
+
+Dialer& Bridge::dialer()
+{
+    return m_multiplexed ? *m_multiplexed : m_machine->dialer();
 }
 
 // --- What the machine wants of this host.
@@ -254,6 +262,7 @@ void Bridge::machineDown()
     if (m_engines) m_engines->machine().setAvailability({});
     abandonMeasuring();
     m_client.reset();
+    m_multiplexed.reset();
 }
 
 // What is kept outside the machine about its containers: how their binds were spelled, and which
@@ -381,7 +390,7 @@ void Bridge::offerEngine()
 {
     auto condition = m_lifecycle.condition();
     if (condition == v1::CONDITION_RUNNING) {
-        m_engines->machine().setAvailability({.dial = engineBehind(m_machine->dialer())});
+        m_engines->machine().setAvailability({.dial = engineBehind(dialer())});
         return;
     }
     bool comes = condition == v1::CONDITION_STARTING || condition == v1::CONDITION_TROUBLE;

@@ -77,6 +77,7 @@ private:
     void readSettings();
     void listenTcp(const std::optional<TcpSettings>& tcp);
     void serveFiles();
+    Dialer& dialer();
     void openWaysOut();
     std::string hostAddress() const;
     EgressMode egress() const;  // In effect.
@@ -119,6 +120,7 @@ private:
     std::vector<Complaint> m_complaints;
 
     // While the machine runs. Declared after what they use, so that they die first.
+    std::unique_ptr<Dialer> m_multiplexed;  // Null: each stream is dialled by itself.
     std::unique_ptr<EngineClient> m_client;
     std::unique_ptr<PortTable> m_ports;
     std::unique_ptr<HostNames> m_names;

@@ -92,8 +92,8 @@ endfunction()
 
 # slipway_test(tests/unit/core/tst_error.cpp LINKS shared/core): one Qt Test program, one ctest entry.
 # LABELS say what a test needs (root, fuse, engine, display); tests/run reads them. GUI: it draws, and no
-# screen has to be there. RELAYED: a second entry, with streams relayed through the agent as they are where
-# the machine has a kernel of its own. FUSE: a second entry, with files shared over the file relay.
+# screen has to be there. RELAYED: two more entries, with streams relayed through the agent, and many by few,
+# as they are where the machine has a kernel of its own. FUSE: one with files shared over the file relay.
 function(slipway_test source)
   cmake_parse_arguments(ARG "GUI;RELAYED;FUSE" "TIMEOUT" "LINKS;LABELS;DEPENDS" ${ARGN})
   get_filename_component(target ${source} NAME_WE)
@@ -117,9 +117,11 @@ function(slipway_test source)
   set_tests_properties(${suite}/${target} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}"
     ENVIRONMENT "${environment}")
   if(ARG_RELAYED)
-    add_test(NAME ${suite}/${target}_relayed COMMAND ${target})
-    set_tests_properties(${suite}/${target}_relayed PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}"
-      ENVIRONMENT "${environment};SLIPWAY_STREAMS=relayed")
+    foreach(way relayed multiplexed)
+      add_test(NAME ${suite}/${target}_${way} COMMAND ${target})
+      set_tests_properties(${suite}/${target}_${way} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}"
+        ENVIRONMENT "${environment};SLIPWAY_STREAMS=${way}")
+    endforeach()
   endif()
   if(ARG_FUSE)
     add_test(NAME ${suite}/${target}_fuse COMMAND ${target})

@@ -92,6 +92,9 @@ public:
         };
     }
 
+    // Expired once the member is gone: for who calls back and wants to know what that has done.
+    std::weak_ptr<bool> watch() const { return m_alive; }
+
 private:
     std::shared_ptr<bool> m_alive = std::make_shared<bool>(true);
 };

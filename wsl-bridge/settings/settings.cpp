@@ -53,6 +53,15 @@ Result<bool> isSecond(const json::object& object, std::string_view key, std::str
                 fmt::format("\"{}\" is \"{}\", not {} or {}", key, text, first, second));
 }
 
+Result<StreamsMode> streamsNamed(const std::string& text)
+{
+    if (text == "handed") return StreamsMode::Handed;
+    if (text == "relayed") return StreamsMode::Relayed;
+    if (text == "multiplexed") return StreamsMode::Multiplexed;
+    return fail(Code::InvalidArgument,
+                fmt::format("\"streams\" is \"{}\", not handed, relayed or multiplexed", text));
+}
+
 Result<std::vector<std::uint16_t>> portsOf(const json::value& value)
 {
     auto wrong =
@@ -109,8 +118,8 @@ Result<Settings> settingsOf(const json::value& value)
     Settings settings;
     TRY(bool fuse, isSecond(object, "files", "direct", "fuse"));
     if (fuse) settings.files = FilesMode::Fuse;
-    TRY(bool relayed, isSecond(object, "streams", "handed", "relayed"));
-    if (relayed) settings.streams = StreamsMode::Relayed;
+    TRY(auto streams, textOf(object, "streams", "handed"));
+    TRY(settings.streams, streamsNamed(streams));
     TRY(bool all, isSecond(object, "publish", "localhost", "all"));
     if (all) settings.publish = PublishAddress::All;
     if (object.contains("egress")) {

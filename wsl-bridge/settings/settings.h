@@ -16,9 +16,9 @@ namespace slipway {
 enum class FilesMode { Direct, Fuse };
 
 // How connections to the engine and to published ports reach the machine's sockets: as those
-// sockets, handed over by the agent, or relayed by it. Where a machine has its own kernel they are
-// always relayed.
-enum class StreamsMode { Handed, Relayed };
+// sockets, handed over by the agent, or relayed by it, each by a stream of its own or many by few.
+// Where a machine has its own kernel they are always relayed.
+enum class StreamsMode { Handed, Relayed, Multiplexed };
 
 // Where a port is published when the user names no address.
 enum class PublishAddress { Localhost, All };

@@ -55,6 +55,14 @@ private slots:
         }
     }
 
+    void knowsTheWaysOfStreams()
+    {
+        write(file("many.json"), json("{'streams': 'multiplexed'}"));
+        QVERIFY(loadSettings(file("many.json")).value.streams == StreamsMode::Multiplexed);
+        write(file("wrong.json"), json("{'streams': 'carried'}"));
+        QCOMPARE(loadSettings(file("wrong.json")).complaints.size(), std::size_t{1});
+    }
+
     void aChangeOfTheEgressKeepsTheRest()
     {
         write(file("kept.json"), json("{'publish': 'all', 'unknown': 1}"));
