@@ -37,9 +37,11 @@ Result<> inMachine(std::string commands)
     return tool("ip", {"-batch", "-"}, std::move(commands));
 }
 
-Result<> inUplink(std::string commands)
+// Not by `ip -n`, which mounts a /sys of its own: an ordinary user's machine may not.
+Result<> inUplink(std::vector<std::string> command, std::string input)
 {
-    return tool("ip", {"-n", kName, "-batch", "-"}, std::move(commands));
+    command.insert(command.begin(), fmt::format("--net={}", kFile));
+    return tool("nsenter", std::move(command), std::move(input));
 }
 
 Result<> make(const UplinkAddresses& addresses)
@@ -51,13 +53,12 @@ Result<> make(const UplinkAddresses& addresses)
                               "link set {1} up\n",
                               kName, kLink, addresses.machine, UplinkAddresses::kPrefix)));
     // What is marked is delivered here, whatever its address.
-    return inUplink(
-        fmt::format("addr add {}/{} dev eth0\n"
-                    "link set eth0 up\n"
-                    "link set lo up\n"
-                    "rule add fwmark 1 lookup 100\n"
-                    "route add local default dev lo table 100\n",
-                    addresses.host, UplinkAddresses::kPrefix));
+    return inUplink({"ip", "-batch", "-"}, fmt::format("addr add {}/{} dev eth0\n"
+                                                       "link set eth0 up\n"
+                                                       "link set lo up\n"
+                                                       "rule add fwmark 1 lookup 100\n"
+                                                       "route add local default dev lo table 100\n",
+                                                       addresses.host, UplinkAddresses::kPrefix));
 }
 
 }  // namespace
@@ -98,7 +99,7 @@ Result<> UplinkNamespace::redirectTo(std::uint16_t port) const
         " }}\n"
         "}}\n",
         m_addresses.host, kDnsPort, port);
-    return tool("nsenter", {fmt::format("--net={}", kFile), "nft", "-f", "-"}, rules);
+    return inUplink({"nft", "-f", "-"}, rules);
 }
 
 // By the two halves of all addresses, which are stronger than any default route and leave it be.

@@ -91,3 +91,10 @@ bool has(const std::string& text, const std::string& part);
 Result<std::string> httpGet(const std::string& address, int port, const std::string& path = "/");
 
 }  // namespace slipway::test
+
+// That a command ended well; else what it said.
+#define EXIT_0(output)                                                        \
+    do {                                                                      \
+        const Output& output_ = (output);                                     \
+        QVERIFY2(output_.exitCode == 0, (output_.out + output_.err).c_str()); \
+    } while (false)

@@ -7,12 +7,6 @@ using namespace slipway;
 using namespace slipway::test;
 namespace fs = std::filesystem;
 
-#define EXIT_0(output)                                                        \
-    do {                                                                      \
-        const Output& output_ = (output);                                     \
-        QVERIFY2(output_.exitCode == 0, (output_.out + output_.err).c_str()); \
-    } while (false)
-
 class TestEngine : public QObject {
     Q_OBJECT
 

@@ -20,12 +20,6 @@
 using namespace slipway;
 using namespace slipway::test;
 
-#define EXIT_0(output)                                               \
-    do {                                                             \
-        Output made = output;                                        \
-        QVERIFY2(made.exitCode == 0, (made.out + made.err).c_str()); \
-    } while (false)
-
 namespace {
 
 constexpr const char* kNat = R"({"egress": "nat"})";

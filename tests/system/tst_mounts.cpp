@@ -12,12 +12,6 @@ using namespace slipway;
 using namespace slipway::test;
 namespace fs = std::filesystem;
 
-#define EXIT_0(output)                                                        \
-    do {                                                                      \
-        const Output& output_ = (output);                                     \
-        QVERIFY2(output_.exitCode == 0, (output_.out + output_.err).c_str()); \
-    } while (false)
-
 #define SAYS(output, text)                                                    \
     do {                                                                      \
         const Output& output_ = (output);                                     \

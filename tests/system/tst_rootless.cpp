@@ -100,6 +100,24 @@ private slots:
                  taken.err.c_str());
     }
 
+    // By connections of the bridge, with no slirp4netns.
+    void reachesTheHostAndBeyond()
+    {
+        QTcpServer service;
+        QVERIFY(service.listen(QHostAddress::LocalHost));
+        Output status = m_slipway->slipway({"status"});
+        QVERIFY2(has(status.out, "egress host"), status.out.c_str());
+        EXIT_0(m_slipway->docker(
+            {"run", "-d", "box", "sh", "-c",
+             fmt::format("sleep 100 | nc host.docker.internal {}", service.serverPort())}));
+        QVERIFY(service.waitForNewConnection(10000));
+        QCOMPARE(service.nextPendingConnection()->peerAddress(),
+                 QHostAddress(QHostAddress::LocalHost));
+        Output names =
+            m_slipway->docker({"run", "--rm", "box", "nslookup", "gateway.docker.internal"});
+        QVERIFY2(has(names.out, "Address: "), names.out.c_str());
+    }
+
     void bindsOnlyWhatTheUserMayRead()
     {
         fs::path secret = m_slipway->workDir() / "secret";
