@@ -33,6 +33,9 @@ Agent::Agent(Loop& loop, std::function<void()> ended)
       m_ended(std::move(ended)),
       m_terminate(new uv_signal_t{}),
       m_engine(loop, [this] { engineChanged(); }),
+      m_listeners(loop,
+                  [this](const std::vector<ClaimedPort>& ports) { m_ports->keepListeners(ports); }),
+      m_unproxied(loop, [this](const Unproxied& unproxied) { m_listeners.set(unproxied); }),
       m_parked(loop),
       m_outbound(loop, m_parked)
 {
@@ -93,6 +96,7 @@ Result<> Agent::configure(const v1::ConfigureRequest& request)
 void Agent::engineChanged()
 {
     if (m_ports) m_ports->engineUp(m_engine.up());
+    m_unproxied.engineUp(m_engine.up());
     if (m_control) m_control->engineChanged();
 }
 

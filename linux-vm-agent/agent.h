@@ -10,6 +10,7 @@
 #include "linux-vm-agent/engine/engine.h"
 #include "linux-vm-agent/dial_out/docker_socket.h"
 #include "linux-vm-agent/dial_out/uplink.h"
+#include "linux-vm-agent/ports/host_listeners.h"
 #include "linux-vm-agent/ports/port_claims.h"
 #include "linux-vm-agent/tunnel_listener.h"
 #include "shared/io/loop.h"
@@ -43,6 +44,8 @@ private:
     UvHandle<uv_signal_t> m_terminate;
     Engine m_engine;
     std::unique_ptr<PortClaims> m_ports;
+    HostListeners m_listeners;
+    UnproxiedWatch m_unproxied;
     std::unique_ptr<ControlService> m_control;
     ParkedStreams m_parked;
     OutboundClients m_outbound;

@@ -254,7 +254,8 @@ void Bridge::addPorts(v1::State& state) const
         port->set_bytes(entry.bytes);
         port->set_refusal(entry.refusal);
         if (entry.refusal.empty()) continue;
-        bool named = entry.container != entry.claim.container_address();
+        bool named = entry.container != entry.claim.container_address() &&
+                     !entry.claim.listener().starts_with("service ");
         port->set_remedy(
             named ? fmt::format("{}, then: docker restart {}", entry.remedy, entry.container)
                   : entry.remedy);

@@ -39,8 +39,12 @@ std::variant<ClaimedPort, std::string> parseArguments(std::span<const std::strin
     auto containerPort = parsePortNumber(values["container-port"]);
     if (!containerPort)
         return "-container-port " + std::string(values["container-port"]) + " is no port";
-    return ClaimedPort{std::string(values["proto"]), std::string(values["host-ip"]), *hostPort,
-                       std::string(values["container-ip"]), *containerPort};
+    return ClaimedPort{std::string(values["proto"]),
+                       std::string(values["host-ip"]),
+                       *hostPort,
+                       std::string(values["container-ip"]),
+                       *containerPort,
+                       {}};
 }
 
 }  // namespace slipway

@@ -16,11 +16,14 @@ struct ClaimedPort {
     std::uint16_t hostPort = 0;
     std::string containerAddress;
     std::uint16_t containerPort = 0;
+    // Where no port proxy claims: who listens by itself in the machine's network. "container web",
+    // "service web".
+    std::string listener;
 
     bool operator==(const ClaimedPort&) const = default;
 };
 
-// "tcp 0.0.0.0 8080 172.17.0.2 80"
+// "tcp 0.0.0.0 8080 172.17.0.2 80", and a listener after it: "… container web".
 std::string toText(const ClaimedPort& port);
 std::optional<ClaimedPort> parsePort(std::string_view text);
 std::optional<std::uint16_t> parsePortNumber(std::string_view text);  // 0 to 65535.

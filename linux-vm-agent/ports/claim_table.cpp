@@ -182,6 +182,7 @@ void ClaimTable::tellClaim(const Claim& claim, bool restated)
     what->set_host_port(claim.port.hostPort);
     what->set_container_address(claim.port.containerAddress);
     what->set_container_port(claim.port.containerPort);
+    what->set_listener(claim.port.listener);
     m_output.tell(request);
 }
 

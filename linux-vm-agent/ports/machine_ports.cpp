@@ -18,6 +18,7 @@ void MachinePorts::keep(const std::vector<ClaimTable::Standing>& claims)
 
 std::unique_ptr<PublishedPort> MachinePorts::bind(const ClaimedPort& claim)
 {
+    if (!claim.listener.empty()) return nullptr;  // It listens there itself.
     bool udp = claim.protocol == "udp";
     if (!udp && claim.protocol != "tcp") return nullptr;
     auto reach = [&loop = m_loop, claim, udp](ConnectDone done) {

@@ -79,6 +79,19 @@ void PortClaims::engineUp(bool up)
     armTimer();
 }
 
+void PortClaims::keepListeners(const std::vector<ClaimedPort>& ports)
+{
+    std::map<std::string, ProxyId> gone = std::exchange(m_listeners, {});
+    for (const ClaimedPort& port : ports)
+        if (auto known = gone.extract(toText(port))) m_listeners.insert(std::move(known));
+    for (const auto& [port, id] : gone) m_table.ended(id, ClaimTable::End::Withdrawn, now());
+    for (const ClaimedPort& port : ports) {
+        auto [place, isNew] = m_listeners.try_emplace(toText(port), m_nextProxy);
+        if (isNew) m_table.restate(m_nextProxy++, port);
+    }
+    armTimer();
+}
+
 void PortClaims::accepted(Descriptor socket)
 {
     if (auto allowed = m_options.checkPeer(socket.get()); !allowed)

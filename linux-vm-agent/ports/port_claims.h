@@ -35,6 +35,10 @@ public:
 
     void engineUp(bool up);
 
+    // The ports of those who listen by themselves: from now on these and no others. They listen
+    // whatever the bridge says, so a refusal is for its status alone.
+    void keepListeners(const std::vector<ClaimedPort>& ports);
+
 private:
     struct Proxy {
         StreamPtr stream;
@@ -66,6 +70,7 @@ private:
     Tell m_tell;
     std::unique_ptr<UnixAcceptor> m_acceptor;
     std::map<ProxyId, Proxy> m_proxies;
+    std::map<std::string, ProxyId> m_listeners;  // By the port's text, each as a proxy of its own.
     ProxyId m_nextProxy = 1;
 };
 

@@ -11,6 +11,7 @@ namespace slipway {
 
 bool isRunning(pid_t pid);         // A zombie is not.
 std::string programOf(pid_t pid);  // The file name of its program; empty when it does not run.
+pid_t parentOf(pid_t pid);         // 0 when it does not run.
 
 // In clock ticks since the boot, field 22 of /proc/<pid>/stat, proc(5): together with the pid it
 // names a process for ever. None when it does not run.

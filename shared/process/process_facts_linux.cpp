@@ -27,6 +27,7 @@ std::vector<std::string> statFields(pid_t pid)
 }
 
 constexpr std::size_t kState = 0;
+constexpr std::size_t kParent = 4 - 3;
 constexpr std::size_t kStartTime = 22 - 3;
 
 bool runs(const std::vector<std::string>& fields)
@@ -46,6 +47,12 @@ std::string programOf(pid_t pid)
     std::error_code failed;
     auto program = std::filesystem::read_symlink(fmt::format("/proc/{}/exe", pid), failed);
     return failed ? std::string() : program.filename().string();
+}
+
+pid_t parentOf(pid_t pid)
+{
+    auto fields = statFields(pid);
+    return runs(fields) && fields.size() > kParent ? std::stoi(fields[kParent]) : 0;
 }
 
 std::optional<std::uint64_t> startTimeOf(pid_t pid)

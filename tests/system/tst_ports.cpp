@@ -10,20 +10,13 @@
 #include <fmt/format.h>
 
 #include "shared/io/descriptor.h"
+#include "tests/support/host_ports.h"
 #include "tests/support/slipway_fixture.h"
 
 using namespace slipway;
 using namespace slipway::test;
 
 namespace {
-
-// A port that was free a moment ago.
-int freePort()
-{
-    QTcpServer server;
-    server.listen(QHostAddress::LocalHost);
-    return server.serverPort();
-}
 
 // A UDP client of one port of this host.
 class Datagrams {
@@ -74,22 +67,6 @@ class TestPorts : public QObject {
     {
         return docker({"run", "-d", "--name", name, "-p", publish, "box", "sh", "-c",
                        "mkdir /w; echo " + name + " > /w/index.html; exec httpd -f -p 80 -h /w"});
-    }
-    static bool serves(const std::string& address, int port, const std::string& name)
-    {
-        return eventually([&] {
-            auto body = httpGet(address, port);
-            return body && *body == name + "\n";
-        });
-    }
-    static bool listens(int port)
-    {
-        Descriptor socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-        sockaddr_in address{};
-        address.sin_family = AF_INET;
-        address.sin_port = htons(static_cast<std::uint16_t>(port));
-        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        return ::connect(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
     }
 
 private slots:

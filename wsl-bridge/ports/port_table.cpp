@@ -1,13 +1,15 @@
-// Theory of operation. A lease is one claim of dockerd's port proxy. It is bound at once, so that
-// dockerd learns the truth before it starts the container; finding out who holds a taken port may
-// need the engine's list of containers, so the answer comes later. A lease goes through these
-// states:
+// Theory of operation. A lease is one claim of dockerd's port proxy, or of the agent for who
+// listens in the machine's own network. It is bound at once, so that dockerd learns the truth
+// before it starts the container; finding out who holds a taken port may need the engine's list of
+// containers, so the answer comes later. A lease goes through these states:
 //
 //   claim -> Bound                 until withdraw() or the table's end
 //         -> refused               forgotten, as the container does not start
 //         -> refused, restated     kept for the status, as its container runs on without the port
 //         -> Empty                 "::" on a host without IPv6: accepted, nothing bound
 #include "wsl-bridge/ports/port_table.h"
+
+#include <algorithm>
 
 #include <fmt/format.h>
 
@@ -34,6 +36,13 @@ bool sameTuple(const v1::PortClaim& a, const v1::PortClaim& b)
     return a.protocol() == b.protocol() && a.host_address() == b.host_address() &&
            a.host_port() == b.host_port() && a.container_address() == b.container_address() &&
            a.container_port() == b.container_port();
+}
+
+// "container web" -> "web"; empty for a port proxy's claim.
+std::string listenerName(const v1::PortClaim& claim)
+{
+    const std::string& listener = claim.listener();
+    return listener.substr(std::min(listener.find(' ') + 1, listener.size()));
 }
 
 PortAddress hostSide(const v1::PortClaim& claim, DefaultAddress wanted)
@@ -73,6 +82,7 @@ void PortTable::claim(std::uint64_t id, const v1::PortClaim& claim, bool restate
     auto lease = std::make_unique<Lease>();
     lease->claim = claim;
     lease->restated = restated;
+    lease->container = listenerName(claim);
     lease->host = hostSide(claim, m_options.defaultAddress);
     lease->since = std::chrono::system_clock::now();
     Result<> bound = bind(*lease);
@@ -132,6 +142,12 @@ void PortTable::explainHolder(std::uint64_t id, const PortAddress& host, const D
     for (const auto& [otherId, other] : m_leases) {
         if (!other->port || other->host.port != host.port || other->host.protocol != host.protocol)
             continue;
+        if (std::string name = listenerName(other->claim); !name.empty()) {
+            bool service = other->claim.listener().starts_with("service ");
+            return refuse(fmt::format("{} \"{}\"", service ? "service" : "container", name),
+                          fmt::format("docker {} {}, or publish another port",
+                                      service ? "service rm" : "stop", name));
+        }
         auto told = [refuse](const std::string& address, const std::string& name) {
             std::string holder = name.empty() ? "the container at " + address
                                               : fmt::format("container \"{}\"", name);
