@@ -147,6 +147,12 @@ void Bridge::openSession()
         PortTable::Options{
             .defaultAddress = m_settings.publish == PublishAddress::All ? DefaultAddress::All
                                                                         : DefaultAddress::Loopback,
+            .namesAddress =
+                [this](const v1::PortClaim& claim) {
+                    return m_engines->machine().context()->records.ports.names(
+                        claim.host_address(), static_cast<std::uint16_t>(claim.host_port()),
+                        fmt::format("{}/{}", claim.container_port(), claim.protocol()));
+                },
             .nameOf =
                 [this](const std::string& address, PortTable::NameDone done) {
                     m_engines->machine().containers().nameOf(address, std::move(done));

@@ -45,6 +45,7 @@ void ApiEdits::prepare(std::string body, Prepared prepared)
         if (!request) return m_prepared(tl::unexpected(request.error()));
         m_body = std::move(request->body);
         m_binds = std::move(request->binds);
+        m_ports = std::move(request->ports);
         m_hostPaths = std::move(request->hostPaths);
         return grantNext(0);
     }
@@ -97,7 +98,7 @@ std::string ApiEdits::editAnswer(const http::ResponseHead& answer, std::string b
     if (answer.status >= 400)
         return withMessage(body,
                            [this](const std::string& message) { return shownMessage(message); });
-    if (!m_binds.empty()) remember(body);
+    if (!m_binds.empty() || !m_ports.empty()) remember(body);
     return showsBinds(m_call) ? withHostPaths(m_call, body, m_context.records) : body;
 }
 
@@ -140,9 +141,10 @@ void ApiEdits::remember(const std::string& answer)
             kept = records.volumes.put(json->stringIn(json->root(), "Name"), m_binds);
             break;
         default:
-            kept = records.containers.put(id, m_binds);
+            if (!m_binds.empty()) kept = records.containers.put(id, m_binds);
+            if (kept && !m_ports.empty()) kept = records.ports.put(id, m_ports);
     }
-    if (!kept) log::warn("endpoint: keep the spelling of bind paths: {}", kept.error().message);
+    if (!kept) log::warn("endpoint: keep what was asked for: {}", kept.error().message);
 }
 
 void ApiEdits::answered(const http::ResponseHead& answer)

@@ -49,6 +49,7 @@ private:
     Prepared m_prepared;
     std::string m_body;
     std::vector<BindRecord> m_binds;
+    std::vector<PortRequest> m_ports;
     std::vector<std::filesystem::path> m_hostPaths;
     std::string m_serviceId;  // Of the service that is being updated.
     EngineQuestionPtr m_question;

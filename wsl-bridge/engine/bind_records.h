@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -12,6 +11,8 @@
 
 #include "shared/core/error.h"
 #include "shared/paths/host_path.h"
+#include "wsl-bridge/engine/kept_rows.h"
+#include "wsl-bridge/engine/port_requests.h"
 
 namespace slipway {
 
@@ -21,41 +22,30 @@ struct BindRecord {
     std::string spelled;      // The host path as the user wrote it.
 };
 
-// An id, or what dockerd allows as a name: fits a file's name and a request's path.
-bool isPlainName(std::string_view text);
-
 // What `rest` begins with, if it is a machine path of `binds` or a path below one: the longest.
 std::optional<KnownPath> knownPathAt(const std::vector<BindRecord>& binds, std::string_view rest);
 
-// Those of the containers, of the services or of the volumes: one small file a thing, replaced
-// whole, so that a crash loses at most the one being written.
+// Those of the containers, of the services or of the volumes, by their ids. Of a damaged record the
+// paths are shown as the host's own.
 class BindRecords {
 public:
-    // Reads what is there. A damaged file is removed: its paths are then shown as the host's own.
-    explicit BindRecords(std::filesystem::path dir);
+    explicit BindRecords(std::filesystem::path dir) : m_rows(std::move(dir)) {}
 
     // In addition to what is known of the thing: an engine may keep the binds it had before.
     Result<> put(const std::string& id, const std::vector<BindRecord>& binds);
     std::optional<std::string> spelled(const std::string& id, const std::string& destination,
                                        const std::string& machine) const;
     std::optional<KnownPath> knownPathAt(std::string_view rest) const;  // Of whatever thing.
-    bool empty() const { return m_entries.empty(); }
+    bool empty() const { return m_rows.empty(); }
 
-    // A moment, for keepOnly(): what is put later is kept by it.
-    std::uint64_t now() const { return m_clock; }
-    // Forgets the things that a list asked for at `moment` does not have.
-    void keepOnly(const std::set<std::string>& ids, std::uint64_t moment);
+    std::uint64_t now() const { return m_rows.now(); }  // See KeptRows.
+    void keepOnly(const std::set<std::string>& ids, std::uint64_t moment)
+    {
+        m_rows.keepOnly(ids, moment);
+    }
 
 private:
-    struct Entry {
-        std::vector<BindRecord> binds;
-        std::uint64_t put = 0;
-    };
-    std::filesystem::path fileOf(const std::string& id) const;
-
-    std::filesystem::path m_dir;
-    std::map<std::string, Entry> m_entries;
-    std::uint64_t m_clock = 0;  // Counts the puts.
+    KeptRows m_rows;
 };
 
 // What swarm puts on a service's containers.
@@ -72,6 +62,7 @@ struct Records {
     BindRecords containers;
     BindRecords services;
     BindRecords volumes;
+    PortRequests ports;
 
     explicit Records(const std::filesystem::path& dir);
     void forgetAll();

@@ -104,6 +104,7 @@ void Containers::ask()
         return;
     }
     m_moment = m_records.containers.now();
+    m_portsMoment = m_records.ports.now();
     m_question = EngineClient(m_loop, m_dial)
                      .get("/containers/json?all=1",
                           [this](Result<std::string> answer) { answered(std::move(answer)); });
@@ -121,6 +122,7 @@ void Containers::answered(Result<std::string> answer)
         std::set<std::string> ids;
         for (const ContainerSeen& container : *seen) ids.insert(container.id);
         m_records.containers.keepOnly(ids, m_moment);
+        m_records.ports.keepOnly(ids, m_portsMoment);
     }
     if (differs) m_all = std::move(*seen);
     auto waiting = std::exchange(m_waiting, {});

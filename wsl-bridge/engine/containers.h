@@ -64,7 +64,8 @@ private:
     Records& m_records;
     DialEngine m_dial;
     EngineQuestionPtr m_question;
-    std::uint64_t m_moment = 0;  // Of the question, as m_records counts.
+    std::uint64_t m_moment = 0;       // Of the question, as m_records.containers counts.
+    std::uint64_t m_portsMoment = 0;  // And m_records.ports.
     bool m_again = false;
     std::vector<ContainerSeen> m_all;
     std::vector<Waiting> m_waiting;      // For the answer of the question under way.

@@ -236,6 +236,14 @@ std::vector<JsonSpan> JsonText::members(JsonSpan object, std::string_view name) 
     return found;
 }
 
+std::vector<std::pair<std::string, JsonSpan>> JsonText::namedMembers(JsonSpan object) const
+{
+    std::vector<std::pair<std::string, JsonSpan>> found;
+    forEachMember(object,
+                  [&](JsonSpan key, JsonSpan value) { found.emplace_back(*string(key), value); });
+    return found;
+}
+
 std::optional<JsonSpan> JsonText::member(JsonSpan object, std::string_view name) const
 {
     auto found = members(object, name);

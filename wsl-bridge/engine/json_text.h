@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "wsl-bridge/engine/json_string.h"
@@ -41,6 +42,8 @@ public:
     // Members of an object whose name equals `name` as Go's decoder compares: without case. All of
     // them, in their order, as a name may occur twice. None if `object` is no object.
     std::vector<JsonSpan> members(JsonSpan object, std::string_view name) const;
+    // All of them, with their names decoded. None if `object` is no object.
+    std::vector<std::pair<std::string, JsonSpan>> namedMembers(JsonSpan object) const;
     std::vector<JsonSpan> elements(JsonSpan array) const;  // None if it is no array.
     // The one that Go's decoder is left with: the last that is not null.
     std::optional<JsonSpan> member(JsonSpan object, std::string_view name) const;

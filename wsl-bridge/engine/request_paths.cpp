@@ -20,6 +20,7 @@ public:
         JsonSpan root = m_json.root();
         switch (call) {
             case ApiCall::ContainerCreate:
+                request.ports = portRequestsIn(m_json);
                 TRY_VOID(editMounts({"HostConfig", "Mounts"}, Missing::Refuse));
                 for (JsonSpan binds : m_json.reach(root, {"HostConfig", "Binds"}))
                     for (JsonSpan bind : m_json.elements(binds)) TRY_VOID(editBind(bind));
@@ -135,7 +136,7 @@ Result<EditedRequest> editRequest(ApiCall call, std::string_view body,
                                   const FindHostFolder& find)
 {
     if (body.find_first_not_of(" \t\r\n") == std::string_view::npos)
-        return EditedRequest{std::string(body), {}, {}};
+        return EditedRequest{std::string(body), {}, {}, {}};
     auto json = JsonText::scan(body);
     if (!json) return fail(Code::InvalidArgument, "invalid JSON in the request's body");
     RequestEditor editor(*json, endpointSockets, find);

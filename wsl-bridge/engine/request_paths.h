@@ -1,4 +1,4 @@
-// Bodies of requests that name binds: host paths in, machine paths out.
+// Bodies of requests that name binds: host paths in, machine paths out; and the ports they ask for.
 #pragma once
 
 #include <filesystem>
@@ -17,6 +17,7 @@ namespace slipway {
 struct EditedRequest {
     std::string body;                              // For the engine.
     std::vector<BindRecord> binds;                 // What was changed in it.
+    std::vector<PortRequest> ports;                // Of a container.
     std::vector<std::filesystem::path> hostPaths;  // Canonical: what the containers will see.
 };
 

@@ -45,14 +45,14 @@ std::string listenerName(const v1::PortClaim& claim)
     return listener.substr(std::min(listener.find(' ') + 1, listener.size()));
 }
 
-PortAddress hostSide(const v1::PortClaim& claim, DefaultAddress wanted)
+PortAddress hostSide(const v1::PortClaim& claim, DefaultAddress wanted,
+                     const PortTable::NamesAddress& namesAddress)
 {
     PortAddress host{claim.protocol() == "udp" ? Protocol::Udp : Protocol::Tcp,
                      claim.host_address(), static_cast<std::uint16_t>(claim.host_port())};
-    if (wanted == DefaultAddress::Loopback) {
-        if (host.address == "0.0.0.0") host.address = "127.0.0.1";
-        if (host.address == "::") host.address = "::1";
-    }
+    if (wanted == DefaultAddress::All || (namesAddress && namesAddress(claim))) return host;
+    if (host.address == "0.0.0.0") host.address = "127.0.0.1";
+    if (host.address == "::") host.address = "::1";
     return host;
 }
 
@@ -83,7 +83,7 @@ void PortTable::claim(std::uint64_t id, const v1::PortClaim& claim, bool restate
     lease->claim = claim;
     lease->restated = restated;
     lease->container = listenerName(claim);
-    lease->host = hostSide(claim, m_options.defaultAddress);
+    lease->host = hostSide(claim, m_options.defaultAddress, m_options.namesAddress);
     lease->since = std::chrono::system_clock::now();
     Result<> bound = bind(*lease);
     PortAddress host = lease->host;

@@ -18,7 +18,7 @@
 namespace slipway {
 
 // Where a port is bound when the user gave no address: dockerd then claims 0.0.0.0 and, for IPv6,
-// ::. An explicit 0.0.0.0 looks the same and is treated the same.
+// ::, as it does for an explicit 0.0.0.0 (see NamesAddress).
 enum class DefaultAddress { Loopback, All };
 
 class PortTable {
@@ -26,8 +26,11 @@ public:
     // Looks up the container that has an address in the machine; an empty name if none is known.
     using NameDone = std::function<void(std::string)>;
     using NameOf = std::function<void(const std::string& containerAddress, NameDone)>;
+    // Whether the user named the claim's address, which is 0.0.0.0 or ::.
+    using NamesAddress = std::function<bool(const v1::PortClaim&)>;
     struct Options {
         DefaultAddress defaultAddress = DefaultAddress::Loopback;
+        NamesAddress namesAddress;      // May be empty: none is named.
         NameOf nameOf;                  // May be empty.
         std::function<void()> changed;  // The list is another now. May be empty.
     };

@@ -230,6 +230,34 @@ private slots:
         QCOMPARE(bench.claim(2, claimOf(port, "::")), std::string());
         QCOMPARE(bench.table->list().front().hostAddress, std::string("0.0.0.0"));
     }
+
+    void bindsEverywhereWhereTheAddressWasNamed()
+    {
+        Bench bench;
+        std::uint16_t named = freePort();
+        bench.options.namesAddress = [&](const v1::PortClaim& claim) {
+            return claim.host_port() == named;
+        };
+        bench.table = std::make_unique<PortTable>(bench.loop, bench.dialer, bench.options);
+        QCOMPARE(bench.claim(1, claimOf(named)), std::string());
+        QCOMPARE(bench.claim(2, claimOf(freePort())), std::string());
+        QCOMPARE(bench.table->list().front().hostAddress, std::string("0.0.0.0"));
+        QCOMPARE(bench.table->list().back().hostAddress, std::string("127.0.0.1"));
+    }
+
+    // Who listens by itself in the machine's network goes by its own name.
+    void namesAListener()
+    {
+        Bench bench([](const std::string&, PortTable::NameDone done) { done("another"); });
+        std::uint16_t port = freePort();
+        v1::PortClaim claim = claimOf(port);
+        claim.set_listener("service web");
+        QCOMPARE(bench.claim(1, claim, true), std::string());
+        bench.table->learnNames();
+        QCOMPARE(bench.table->list().front().container, std::string("web"));
+        QCOMPARE(bench.claim(2, claimOf(port)),
+                 "bind 127.0.0.1:" + std::to_string(port) + ": held by service \"web\"");
+    }
 };
 
 QTEST_APPLESS_MAIN(TestPortTable)
