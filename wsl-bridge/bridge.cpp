@@ -153,9 +153,13 @@ void Bridge::openSession()
                         claim.host_address(), static_cast<std::uint16_t>(claim.host_port()),
                         fmt::format("{}/{}", claim.container_port(), claim.protocol()));
                 },
-            .nameOf =
-                [this](const std::string& address, PortTable::NameDone done) {
-                    m_engines->machine().containers().nameOf(address, std::move(done));
+            .ownerOf =
+                [this](const std::string& addressOrName, PortTable::OwnerDone done) {
+                    m_engines->machine().containers().find(
+                        addressOrName, [done = std::move(done)](const ContainerSeen* container) {
+                            done(container ? PortOwner{container->name, container->proxyProtocol}
+                                           : PortOwner{});
+                        });
                 },
             .changed = [this] { publish(); }});
     openWaysOut();

@@ -21,7 +21,7 @@ std::unique_ptr<PublishedPort> MachinePorts::bind(const ClaimedPort& claim)
     if (!claim.listener.empty()) return nullptr;  // It listens there itself.
     bool udp = claim.protocol == "udp";
     if (!udp && claim.protocol != "tcp") return nullptr;
-    auto reach = [&loop = m_loop, claim, udp](ConnectDone done) {
+    auto reach = [&loop = m_loop, claim, udp](const SocketEnds&, ConnectDone done) {
         return (udp ? connectUdp : connectTcp)(loop, claim.containerAddress, claim.containerPort,
                                                std::move(done));
     };

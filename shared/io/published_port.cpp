@@ -5,23 +5,31 @@
 // own proxy.
 #include "shared/io/published_port.h"
 
+#include <fmt/format.h>
+
 #include "shared/core/log.h"
 #include "shared/io/datagrams.h"
 
 namespace slipway {
 
-PublishedPort::PublishedPort(Reach reach) : m_reach(std::move(reach)) {}
+PublishedPort::PublishedPort(Loop& loop, Reach reach) : m_reach(std::move(reach)), m_loop(loop) {}
 
 PublishedPort::~PublishedPort() = default;
 
 Result<std::unique_ptr<PublishedPort>> PublishedPort::bind(Loop& loop, const PortAddress& at,
                                                            Reach reach)
 {
-    auto port = std::unique_ptr<PublishedPort>(new PublishedPort(std::move(reach)));
-    auto accepted = [self = port.get()](StreamPtr client) { self->accepted(std::move(client)); };
-    TRY(port->m_listener, at.protocol == Protocol::Udp
-                              ? listenUdp(loop, at.address, at.port, accepted)
-                              : listenTcp(loop, at.address, at.port, accepted));
+    auto port = std::unique_ptr<PublishedPort>(new PublishedPort(loop, std::move(reach)));
+    PublishedPort* self = port.get();
+    if (at.protocol == Protocol::Udp) {
+        auto serve = [self](StreamPtr client) { self->serve(std::move(client), {}); };
+        TRY(port->m_listener, listenUdp(loop, at.address, at.port, serve));
+        return port;
+    }
+    TRY(auto listening, listenTcpSocket(at.address, at.port));
+    port->m_acceptor = std::make_unique<Acceptor>(
+        loop, fmt::format("{}:{}", at.address, at.port), std::move(listening),
+        [self](Descriptor client) { self->accepted(std::move(client)); });
     return port;
 }
 
@@ -33,12 +41,20 @@ std::uint64_t PublishedPort::bytes() const
     return sum;
 }
 
-void PublishedPort::accepted(StreamPtr client)
+void PublishedPort::accepted(Descriptor client)
+{
+    auto ends = endsOf(client);
+    if (!ends) return;  // It has gone already.
+    auto stream = adoptSocket(m_loop, std::move(client));
+    if (stream) serve(std::move(*stream), *ends);
+}
+
+void PublishedPort::serve(StreamPtr client, const SocketEnds& ends)
 {
     Place place = m_connections.emplace(m_connections.end());
     place->client = std::move(client);
     place->attempt = m_reach(
-        [this, place](Result<StreamPtr> container) { reached(place, std::move(container)); });
+        ends, [this, place](Result<StreamPtr> container) { reached(place, std::move(container)); });
 }
 
 void PublishedPort::reached(Place connection, Result<StreamPtr> container)

@@ -9,6 +9,8 @@
 #include <string>
 
 #include "shared/core/error.h"
+#include "shared/io/acceptor.h"
+#include "shared/io/listen_socket.h"
 #include "shared/io/relay.h"
 #include "shared/io/uv_stream.h"
 
@@ -25,10 +27,10 @@ struct PortAddress {
 // Bound for as long as it lives. Destroying it closes its connections too.
 class PublishedPort {
 public:
-    // Begins to connect to the container. Destroying what it returns gives up; `done` may destroy
-    // it.
+    // Begins to connect to the container for the client between those ends; of UDP they are not
+    // told. Destroying what it returns gives up; `done` may destroy it.
     using Attempt = std::shared_ptr<void>;
-    using Reach = std::function<Attempt(ConnectDone done)>;
+    using Reach = std::function<Attempt(const SocketEnds& client, ConnectDone done)>;
 
     static Result<std::unique_ptr<PublishedPort>> bind(Loop& loop, const PortAddress& at,
                                                        Reach reach);
@@ -37,7 +39,7 @@ public:
     std::uint64_t bytes() const;  // Both ways, of all connections there were.
 
 private:
-    explicit PublishedPort(Reach reach);
+    PublishedPort(Loop& loop, Reach reach);
 
     struct Connection {
         StreamPtr client;  // Until the container is reached.
@@ -45,12 +47,15 @@ private:
         std::unique_ptr<Relay> relay;
     };
     using Place = std::list<Connection>::iterator;
-    void accepted(StreamPtr client);
+    void accepted(Descriptor client);
+    void serve(StreamPtr client, const SocketEnds& ends);
     void reached(Place connection, Result<StreamPtr> container);
     void ended(Place connection);
 
     Reach m_reach;
-    ListenerPtr m_listener;
+    Loop& m_loop;
+    std::unique_ptr<Acceptor> m_acceptor;  // Of TCP.
+    ListenerPtr m_listener;                // Of UDP.
     std::list<Connection> m_connections;
     std::uint64_t m_bytesOfEnded = 0;
 };

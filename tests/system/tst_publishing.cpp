@@ -147,6 +147,40 @@ private slots:
         QVERIFY(!listens(unnamed, kOtherLoopback));
     }
 
+    // busybox's nc shows what comes first: the header, of which the client's address is at 16.
+    void aLabelAsksForTheClientsAddress()
+    {
+        int port = freePort();
+        Output run = m_slipway->shell(fmt::format(
+            "docker run -d --name told --label io.slipway.proxy-protocol=80 -p {}:80 "
+            "-p 127.0.0.1::81 box sh -c 'nc -l -p 81 > /plain & nc -l -p 80 > /first; sleep 3600'",
+            port));
+        QVERIFY2(run.exitCode == 0, run.err.c_str());
+        auto got = [&](const char* file) {
+            return m_slipway
+                ->shell(fmt::format("docker exec told hexdump -ve '1/1 \"%02x\"' {}", file))
+                .out;
+        };
+        auto ask = [&](int at) {
+            m_slipway->shell(
+                fmt::format("curl -s -m 1 --noproxy '*' --interface {} http://127.0.0.1:{}/",
+                            kOtherLoopback, at));
+        };
+        const std::string get = "474554202f";  // GET /
+        // Signature, PROXY, TCP over IPv4, 12 bytes, from 127.0.0.2 to 127.0.0.1.
+        const std::string header = "0d0a0d0a000d0a515549540a2111000c7f0000027f000001";
+        QVERIFY(eventually([&] {
+            ask(port);
+            return has(got("/first"), get);
+        }));
+        QVERIFY2(got("/first").starts_with(header), got("/first").c_str());
+        QVERIFY(eventually([&] {
+            ask(portOf("told", 81));
+            return has(got("/plain"), get);
+        }));
+        QVERIFY2(got("/plain").starts_with(get), got("/plain").c_str());
+    }
+
     void theSettingDecidesForACompositionToo_data()
     {
         QTest::addColumn<QString>("settings");

@@ -46,7 +46,10 @@ ContainerSeen toContainer(const json::value& listed, const Records& records)
                 if (auto address = text(network.value(), name); !address.empty())
                     container.addresses.push_back(address);
     BindOwner owner{.container = container.id};
-    if (auto* labels = find(listed, "Labels")) owner.service = text(*labels, kServiceLabel);
+    if (auto* labels = find(listed, "Labels")) {
+        owner.service = text(*labels, kServiceLabel);
+        container.proxyProtocol = text(*labels, kProxyProtocolLabel);
+    }
     if (auto* mounts = find(listed, "Mounts"); mounts && mounts->is_array())
         for (const auto& mount : mounts->as_array()) {
             std::string source = text(mount, "Source");
@@ -127,7 +130,7 @@ void Containers::answered(Result<std::string> answer)
     if (differs) m_all = std::move(*seen);
     auto waiting = std::exchange(m_waiting, {});
     if (m_again || !m_waitingNext.empty()) ask();
-    for (auto& one : waiting) one.done(nameNow(one.address));
+    for (auto& one : waiting) one.done(findNow(one.addressOrName));
     if (differs && changed) changed();
 }
 
@@ -157,20 +160,22 @@ std::string Containers::nameOnPort(std::uint16_t port) const
     return {};
 }
 
-void Containers::nameOf(const std::string& address, std::function<void(std::string)> done)
+void Containers::find(const std::string& addressOrName, Found done)
 {
-    m_waitingNext.push_back({address, std::move(done)});
+    m_waitingNext.push_back({addressOrName, std::move(done)});
     refresh();
 }
 
-std::string Containers::nameNow(const std::string& address) const
+const ContainerSeen* Containers::findNow(const std::string& addressOrName) const
 {
+    const ContainerSeen* named = nullptr;
     for (const ContainerSeen& container : m_all) {
+        if (!container.running) continue;
         const auto& all = container.addresses;
-        if (container.running && std::find(all.begin(), all.end(), address) != all.end())
-            return container.name;
+        if (std::find(all.begin(), all.end(), addressOrName) != all.end()) return &container;
+        if (container.name == addressOrName) named = &container;
     }
-    return {};
+    return named;
 }
 
 }  // namespace slipway

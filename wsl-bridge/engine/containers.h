@@ -15,6 +15,9 @@
 
 namespace slipway {
 
+// Names the container's ports that want PROXY headers.
+inline constexpr std::string_view kProxyProtocolLabel = "io.slipway.proxy-protocol";
+
 struct ContainerSeen {
     std::string id;
     std::string name;
@@ -22,6 +25,7 @@ struct ContainerSeen {
     std::vector<std::uint16_t> tcpPorts;   // Published.
     std::vector<std::string> addresses;    // In the machine's networks.
     std::vector<std::string> hostFolders;  // As the user spelled them.
+    std::string proxyProtocol;             // Its label kProxyProtocolLabel.
 };
 
 // From the answer of containers/json?all=1.
@@ -47,18 +51,18 @@ public:
     // As last seen; an empty name if no running container publishes the TCP port.
     std::string nameOnPort(std::uint16_t port) const;
 
-    // After a new look; an empty name if no running container has the address. Fits
-    // PortTable::NameOf.
-    void nameOf(const std::string& address, std::function<void(std::string)> done);
+    // After a new look; null if no running container has the address, or else the name.
+    using Found = std::function<void(const ContainerSeen*)>;
+    void find(const std::string& addressOrName, Found done);
 
 private:
     struct Waiting {
-        std::string address;
-        std::function<void(std::string)> done;
+        std::string addressOrName;
+        Found done;
     };
     void ask();
     void answered(Result<std::string> answer);
-    std::string nameNow(const std::string& address) const;
+    const ContainerSeen* findNow(const std::string& addressOrName) const;
 
     Loop& m_loop;
     Records& m_records;

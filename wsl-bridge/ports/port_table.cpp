@@ -7,14 +7,21 @@
 //         -> refused               forgotten, as the container does not start
 //         -> refused, restated     kept for the status, as its container runs on without the port
 //         -> Empty                 "::" on a host without IPv6: accepted, nothing bound
+//
+// Whose a port is can't be known before the container runs. It is learned when the engine's
+// containers change; a client who comes before that waits for the answer, as the container may
+// want to be told who he is (see proxy_protocol.h).
 #include "wsl-bridge/ports/port_table.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
 #include "shared/core/log.h"
+#include "wsl-bridge/ports/introduction.h"
 #include "wsl-bridge/ports/port_holder.h"
+#include "wsl-bridge/ports/proxy_protocol.h"
 
 namespace slipway {
 
@@ -24,7 +31,9 @@ struct PortTable::Lease {
     PortAddress host;
     std::unique_ptr<PublishedPort> port;  // Null: refused, or nothing to bind.
     std::string container;
-    bool asked = false;  // For the container's name.
+    bool asked = false;        // For its owner.
+    bool known = false;        // Its owner is.
+    bool proxyHeader = false;  // Its owner wants one.
     std::chrono::system_clock::time_point since;
     Refusal refusal;
 };
@@ -43,6 +52,17 @@ std::string listenerName(const v1::PortClaim& claim)
 {
     const std::string& listener = claim.listener();
     return listener.substr(std::min(listener.find(' ') + 1, listener.size()));
+}
+
+bool isService(const v1::PortClaim& claim)
+{
+    return claim.listener().starts_with("service ");
+}
+
+// What its container is found by.
+std::string ownerKey(const v1::PortClaim& claim)
+{
+    return claim.listener().empty() ? claim.container_address() : listenerName(claim);
 }
 
 PortAddress hostSide(const v1::PortClaim& claim, DefaultAddress wanted,
@@ -83,9 +103,10 @@ void PortTable::claim(std::uint64_t id, const v1::PortClaim& claim, bool restate
     lease->claim = claim;
     lease->restated = restated;
     lease->container = listenerName(claim);
+    lease->known = isService(claim);  // No container is.
     lease->host = hostSide(claim, m_options.defaultAddress, m_options.namesAddress);
     lease->since = std::chrono::system_clock::now();
-    Result<> bound = bind(*lease);
+    Result<> bound = bind(id, *lease);
     PortAddress host = lease->host;
     m_leases[id] = std::move(lease);
     if (bound) return decide(id, {}, decided);
@@ -93,7 +114,7 @@ void PortTable::claim(std::uint64_t id, const v1::PortClaim& claim, bool restate
     decide(id, refusalOf(host, bound.error()), decided);
 }
 
-Result<> PortTable::bind(Lease& lease)
+Result<> PortTable::bind(std::uint64_t id, Lease& lease)
 {
     const v1::PortClaim& claim = lease.claim;
     if (claim.protocol() != "tcp" && claim.protocol() != "udp")
@@ -102,13 +123,10 @@ Result<> PortTable::bind(Lease& lease)
     if (claim.host_port() > 0xffff || claim.container_port() == 0 ||
         claim.container_port() > 0xffff)
         return fail(Code::InvalidArgument, "not a port");
-    auto containerPort = static_cast<std::uint16_t>(claim.container_port());
-    auto hello = lease.host.protocol == Protocol::Udp
-                     ? helloConnectUdp(claim.container_address(), containerPort)
-                     : helloConnectTcp(claim.container_address(), containerPort);
-    auto port = PublishedPort::bind(m_loop, lease.host, [&dialer = m_dialer, hello](auto done) {
-        return dialer.dial(hello, std::move(done));
-    });
+    auto port = PublishedPort::bind(m_loop, lease.host,
+                                    [this, id](const SocketEnds& client, ConnectDone done) {
+                                        return reach(id, client, std::move(done));
+                                    });
     if (port) {
         lease.port = std::move(*port);
         return {};
@@ -120,6 +138,33 @@ Result<> PortTable::bind(Lease& lease)
         return {};
     }
     return tl::unexpected(port.error());
+}
+
+PublishedPort::Attempt PortTable::reach(std::uint64_t id, const SocketEnds& client,
+                                        ConnectDone done)
+{
+    const Lease& lease = *m_leases.at(id);
+    const v1::PortClaim& claim = lease.claim;
+    auto port = static_cast<std::uint16_t>(claim.container_port());
+    if (lease.host.protocol == Protocol::Udp)
+        return m_dialer.dial(helloConnectUdp(claim.container_address(), port), std::move(done));
+    auto hello = helloConnectTcp(claim.container_address(), port);
+    bool isKnown = lease.known || !m_options.ownerOf;
+    if (isKnown && !lease.proxyHeader) return m_dialer.dial(hello, std::move(done));
+    auto introduction =
+        std::make_shared<Introduction>(m_dialer, hello, proxyHeader(client), std::move(done));
+    if (isKnown) {
+        introduction->start(true);
+        return introduction;
+    }
+    auto answered = [this, id, waiting = std::weak_ptr(introduction)](const PortOwner& owner) {
+        learned(id, owner);
+        auto asked = m_leases.find(id);
+        auto wanted = waiting.lock();
+        if (wanted && asked != m_leases.end()) wanted->start(asked->second->proxyHeader);
+    };
+    m_options.ownerOf(ownerKey(claim), m_alive.wrap(std::move(answered)));
+    return introduction;
 }
 
 PortTable::Refusal PortTable::refusalOf(const PortAddress& host, const Error& error) const
@@ -143,7 +188,7 @@ void PortTable::explainHolder(std::uint64_t id, const PortAddress& host, const D
         if (!other->port || other->host.port != host.port || other->host.protocol != host.protocol)
             continue;
         if (std::string name = listenerName(other->claim); !name.empty()) {
-            bool service = other->claim.listener().starts_with("service ");
+            bool service = isService(other->claim);
             return refuse(fmt::format("{} \"{}\"", service ? "service" : "container", name),
                           fmt::format("docker {} {}, or publish another port",
                                       service ? "service rm" : "stop", name));
@@ -156,9 +201,10 @@ void PortTable::explainHolder(std::uint64_t id, const PortAddress& host, const D
                                : fmt::format("docker stop {}, or publish another port", name));
         };
         std::string address = other->claim.container_address();
-        if (!m_options.nameOf) return told(address, other->container);
-        return m_options.nameOf(
-            address, m_alive.wrap([told, address](std::string name) { told(address, name); }));
+        if (!m_options.ownerOf) return told(address, other->container);
+        return m_options.ownerOf(address, m_alive.wrap([told, address](const PortOwner& owner) {
+            told(address, owner.name);
+        }));
     }
     auto holder = holderOfPort(host);
     refuse(holder.value_or("a process that could not be found"),
@@ -207,24 +253,29 @@ std::vector<PortTable::Entry> PortTable::list() const
 
 void PortTable::learnNames()
 {
-    if (!m_options.nameOf) return;
+    if (!m_options.ownerOf) return;
     for (const auto& [id, lease] : m_leases) {
-        if (!lease->container.empty() || lease->asked) continue;
+        if (lease->known || lease->asked) continue;
         lease->asked = true;
-        m_options.nameOf(
-            lease->claim.container_address(),
-            m_alive.wrap([this, known = id](std::string name) { learned(known, name); }));
+        m_options.ownerOf(
+            ownerKey(lease->claim),
+            m_alive.wrap([this, known = id](const PortOwner& owner) { learned(known, owner); }));
     }
 }
 
-void PortTable::learned(std::uint64_t id, const std::string& name)
+void PortTable::learned(std::uint64_t id, const PortOwner& owner)
 {
-    auto lease = m_leases.find(id);
-    if (lease == m_leases.end()) return;
-    lease->second->asked = false;
-    if (name.empty()) return;  // Not started yet, perhaps; asked again when the containers change.
-    lease->second->container = name;
-    if (m_options.changed) m_options.changed();
+    auto found = m_leases.find(id);
+    if (found == m_leases.end()) return;
+    Lease& lease = *found->second;
+    lease.asked = false;
+    // Not started yet, perhaps; asked again when the containers change, or a client comes.
+    if (owner.name.empty()) return;
+    lease.known = true;
+    lease.proxyHeader = asksForProxyHeader(
+        owner.proxyProtocol, static_cast<std::uint16_t>(lease.claim.container_port()));
+    if (std::exchange(lease.container, owner.name) != owner.name && m_options.changed)
+        m_options.changed();
 }
 
 }  // namespace slipway

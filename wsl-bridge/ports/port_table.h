@@ -21,17 +21,23 @@ namespace slipway {
 // ::, as it does for an explicit 0.0.0.0 (see NamesAddress).
 enum class DefaultAddress { Loopback, All };
 
+// A running container.
+struct PortOwner {
+    std::string name;           // Empty: none is known.
+    std::string proxyProtocol;  // See asksForProxyHeader().
+};
+
 class PortTable {
 public:
-    // Looks up the container that has an address in the machine; an empty name if none is known.
-    using NameDone = std::function<void(std::string)>;
-    using NameOf = std::function<void(const std::string& containerAddress, NameDone)>;
+    // Looks up the container that has an address in the machine, or else that name.
+    using OwnerDone = std::function<void(PortOwner)>;
+    using OwnerOf = std::function<void(const std::string& addressOrName, OwnerDone)>;
     // Whether the user named the claim's address, which is 0.0.0.0 or ::.
     using NamesAddress = std::function<bool(const v1::PortClaim&)>;
     struct Options {
         DefaultAddress defaultAddress = DefaultAddress::Loopback;
         NamesAddress namesAddress;      // May be empty: none is named.
-        NameOf nameOf;                  // May be empty.
+        OwnerOf ownerOf;                // May be empty.
         std::function<void()> changed;  // The list is another now. May be empty.
     };
     PortTable(Loop& loop, Dialer& dialer, Options options);
@@ -67,11 +73,12 @@ private:
         std::string reason;  // Empty: none.
         std::string remedy;
     };
-    Result<> bind(Lease& lease);
+    Result<> bind(std::uint64_t id, Lease& lease);
     Refusal refusalOf(const PortAddress& host, const Error& error) const;
     void explainHolder(std::uint64_t id, const PortAddress& host, const Decided& decided);
     void decide(std::uint64_t id, Refusal refusal, const Decided& decided);
-    void learned(std::uint64_t id, const std::string& name);
+    void learned(std::uint64_t id, const PortOwner& owner);
+    PublishedPort::Attempt reach(std::uint64_t id, const SocketEnds& client, ConnectDone done);
 
     Loop& m_loop;
     Dialer& m_dialer;

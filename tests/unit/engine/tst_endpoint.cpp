@@ -157,7 +157,8 @@ private slots:
         bench.engine->setAvailability({.dial = engineBehind(bench.dialer)});
         std::string list = json(
             "[{'Id':'aa','Names':['/web/alias','/"
-            "web'],'State':'running','Ports':[{'PublicPort':8080,'Type':'tcp'},{'PublicPort':53,'"
+            "web'],'State':'running','Labels':{'io.slipway.proxy-protocol':'80'},'Ports':[{'"
+            "PublicPort':8080,'Type':'tcp'},{'PublicPort':53,'"
             "Type':'udp'},{'PrivatePort':1,'Type':'tcp'}],'Mounts':[{'Type':'bind',"
             "'Source':'/mnt/host/real','Destination':'/"
             "d'}],'NetworkSettings':{'Networks':{'bridge':{"
@@ -170,10 +171,12 @@ private slots:
         QCOMPARE(containers.nameOnPort(53), std::string());
         QCOMPARE(containers.folders().at("/home/ann/link"), std::vector<std::string>{"web"});
         std::optional<std::string> name;
-        containers.nameOf("172.17.0.2", [&](std::string found) { name = found; });
+        containers.find("172.17.0.2", [&](const ContainerSeen* found) {
+            name = found ? found->name + " " + found->proxyProtocol : "none";
+        });
         QVERIFY(bench.reply("/containers/json?all=1", list));
         QVERIFY(runUntil(bench.loop, [&] { return name.has_value(); }));
-        QCOMPARE(*name, std::string("web"));
+        QCOMPARE(*name, std::string("web 80"));
         QVERIFY(!std::filesystem::exists(bench.options.recordsDir / "gone.json"));
         QVERIFY(!std::filesystem::exists(bench.options.recordsDir / "bad.json"));
         QVERIFY(std::filesystem::exists(bench.options.recordsDir / "aa.json"));

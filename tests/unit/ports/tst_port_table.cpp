@@ -73,9 +73,9 @@ struct Bench {
     PortTable::Options options;
     std::unique_ptr<PortTable> table;
 
-    explicit Bench(PortTable::NameOf nameOf = {})
+    explicit Bench(PortTable::OwnerOf ownerOf = {})
     {
-        options.nameOf = std::move(nameOf);
+        options.ownerOf = std::move(ownerOf);
         table = std::make_unique<PortTable>(loop, dialer, options);
     }
     // The refusal; "no answer" if none came.
@@ -174,8 +174,8 @@ private slots:
 
     void namesTheContainerThatHoldsAPort()
     {
-        Bench bench([](const std::string& address, PortTable::NameDone done) {
-            done(address == "172.17.0.2" ? "demo" : "");
+        Bench bench([](const std::string& address, PortTable::OwnerDone done) {
+            done({address == "172.17.0.2" ? "demo" : "", ""});
         });
         std::uint16_t port = freePort();
         QCOMPARE(bench.claim(1, claimOf(port)), std::string());
@@ -248,7 +248,7 @@ private slots:
     // Who listens by itself in the machine's network goes by its own name.
     void namesAListener()
     {
-        Bench bench([](const std::string&, PortTable::NameDone done) { done("another"); });
+        Bench bench([](const std::string&, PortTable::OwnerDone done) { done({"another", ""}); });
         std::uint16_t port = freePort();
         v1::PortClaim claim = claimOf(port);
         claim.set_listener("service web");
@@ -257,6 +257,42 @@ private slots:
         QCOMPARE(bench.table->list().front().container, std::string("web"));
         QCOMPARE(bench.claim(2, claimOf(port)),
                  "bind 127.0.0.1:" + std::to_string(port) + ": held by service \"web\"");
+    }
+
+    void introducesTheClientWhereTheContainerAsksForIt_data()
+    {
+        QTest::addColumn<QString>("label");
+        QTest::addColumn<bool>("asks");
+        QTest::newRow("none") << "" << false;
+        QTest::newRow("another port") << "8080" << false;
+        QTest::newRow("this port") << "443, 80/tcp" << true;
+    }
+    void introducesTheClientWhereTheContainerAsksForIt()
+    {
+        QFETCH(QString, label);
+        QFETCH(bool, asks);
+        PortTable::OwnerDone answer;  // The engine takes its time.
+        Bench bench([&](const std::string&, PortTable::OwnerDone done) { answer = done; });
+        std::uint16_t port = freePort();
+        QCOMPARE(bench.claim(1, claimOf(port)), std::string());
+        Descriptor socket;
+        QVERIFY(connects(socket, port));
+        std::string ends = endsOf(socket)->own.address;
+        Wire client(std::move(socket));
+        QVERIFY(client.send("ask"));
+        QVERIFY(runUntil(bench.loop, [&] { return answer != nullptr; }));
+        QVERIFY(bench.dialer.wires.empty());
+        answer({"web", label.toStdString()});
+        QVERIFY(runUntil(bench.loop, [&] { return bench.dialer.wires.size() == 1; }));
+        Wire& container = bench.dialer.wires.front();
+        QVERIFY(runUntil(bench.loop, [&] { return container.poll().got.ends_with("ask"); }));
+        QCOMPARE(container.got.substr(0, container.got.size() - 3).size(),
+                 asks ? std::size_t{28} : std::size_t{0});
+        if (asks) QCOMPARE(container.got.substr(16, 4), ends);
+
+        QVERIFY(connects(socket, port));  // The next one is not asked for.
+        Wire next(std::move(socket));
+        QVERIFY(runUntil(bench.loop, [&] { return bench.dialer.wires.size() == 2; }));
     }
 };
 
