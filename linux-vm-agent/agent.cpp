@@ -61,6 +61,10 @@ Result<> Agent::openSockets(Options options)
             .shutdown = [this] { shutdown(); }});
     TunnelServices services;
     services.control = [this](Descriptor stream) { m_control->serve(std::move(stream)); };
+    services.isPublished = [this](std::string_view protocol, const std::string& address,
+                                  std::uint16_t port) {
+        return m_ports->publishes(protocol, address, port);
+    };
     services.park = [this](Descriptor stream, bool takesSockets) {
         m_parked.park(std::move(stream), takesSockets);
     };

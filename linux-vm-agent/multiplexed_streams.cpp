@@ -4,14 +4,14 @@
 
 #include <sys/socket.h>
 
-#include "linux-vm-agent/stream_target.h"
 #include "shared/core/log.h"
 
 namespace slipway {
 
-MultiplexedStreams::MultiplexedStreams(Loop& loop, StreamPtr carrier, Park park,
-                                       std::function<void()> ended)
+MultiplexedStreams::MultiplexedStreams(Loop& loop, StreamPtr carrier, IsPublished isPublished,
+                                       Park park, std::function<void()> ended)
     : m_loop(loop),
+      m_isPublished(std::move(isPublished)),
       m_park(std::move(park)),
       m_multiplexer(
           loop, std::move(carrier),
@@ -29,9 +29,9 @@ void MultiplexedStreams::asked(std::unique_ptr<Multiplexer::Visit> visit)
     if (!hello.has_engine() && !hello.has_connect())
         return reached(stream,
                        fail(Code::Unimplemented, "a service that does not ride with others"));
-    auto attempt = connectTarget(m_loop, hello, [this, stream](Result<Descriptor> target) {
-        reached(stream, std::move(target));
-    });
+    auto attempt = connectTarget(
+        m_loop, hello, m_isPublished,
+        [this, stream](Result<Descriptor> target) { reached(stream, std::move(target)); });
     if (attempt.now) return reached(stream, *std::move(attempt.now));
     stream->connecting = std::move(attempt.later);
 }

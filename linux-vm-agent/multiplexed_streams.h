@@ -5,6 +5,7 @@
 #include <list>
 #include <memory>
 
+#include "linux-vm-agent/stream_target.h"
 #include "shared/io/relay.h"
 #include "shared/io/uv_stream.h"
 #include "shared/tunnel/multiplexer.h"
@@ -17,7 +18,8 @@ class MultiplexedStreams {
 public:
     using Park = std::function<void(Descriptor)>;
     // `ended` once; it may destroy this.
-    MultiplexedStreams(Loop& loop, StreamPtr carrier, Park park, std::function<void()> ended);
+    MultiplexedStreams(Loop& loop, StreamPtr carrier, IsPublished isPublished, Park park,
+                       std::function<void()> ended);
 
 private:
     struct Stream {
@@ -31,6 +33,7 @@ private:
     void park(Place stream);
 
     Loop& m_loop;
+    IsPublished m_isPublished;
     Park m_park;
     std::list<Stream> m_streams;
     Multiplexer m_multiplexer;  // Dies first, and ends the relays.

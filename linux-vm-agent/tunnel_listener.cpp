@@ -9,7 +9,6 @@
 #include <fmt/format.h>
 
 #include "linux-vm-agent/multiplexed_streams.h"
-#include "linux-vm-agent/stream_target.h"
 #include "shared/core/log.h"
 #include "shared/io/relay.h"
 
@@ -79,7 +78,7 @@ private:
     void connect()
     {
         auto attempt =
-            connectTarget(m_owner.m_loop, m_visitor->hello(),
+            connectTarget(m_owner.m_loop, m_visitor->hello(), m_owner.m_services.isPublished,
                           [this](Result<Descriptor> target) { connected(std::move(target)); });
         if (attempt.now) return connected(*std::move(attempt.now));
         m_connecting = std::move(attempt.later);
@@ -117,7 +116,8 @@ private:
         auto park = [this](Descriptor stream) {
             m_owner.m_services.park(std::move(stream), false);
         };
-        m_carried = std::make_unique<MultiplexedStreams>(m_owner.m_loop, *std::move(carrier), park,
+        m_carried = std::make_unique<MultiplexedStreams>(m_owner.m_loop, *std::move(carrier),
+                                                         m_owner.m_services.isPublished, park,
                                                          [this] { end(); });
     }
 

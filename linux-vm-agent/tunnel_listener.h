@@ -9,16 +9,18 @@
 #include <map>
 #include <memory>
 
+#include "linux-vm-agent/stream_target.h"
 #include "shared/io/loop.h"
 #include "shared/io/unix_acceptor.h"
 #include "shared/tunnel/handshake.h"
 
 namespace slipway {
 
-// What takes over the descriptors of the services that are not a mere connection. One without a
-// taker is refused.
+// What takes over the descriptors of the services that are not a mere connection, and what those
+// may lead to. One without a taker is refused.
 struct TunnelServices {
     std::function<void(Descriptor)> control;
+    IsPublished isPublished;
     std::function<void(Descriptor, bool takesSockets)> park;
     std::function<void(std::uint32_t channel, Descriptor)> share;
 };

@@ -6,7 +6,6 @@
 #include "shared/core/log.h"
 #include "shared/io/datagrams.h"
 #include "shared/net/dns.h"
-#include "shared/net/uplink.h"
 
 namespace slipway {
 namespace {
@@ -25,15 +24,16 @@ constexpr UdpOptions kUdp{.silence = 20s, .maxPeers = kMaxClients, .maxWaitingBy
 }  // namespace
 
 Result<std::unique_ptr<NameServer>> NameServer::listen(Loop& loop, ParkedStreams& parked,
-                                                       const std::string& address)
+                                                       const std::string& address,
+                                                       std::uint16_t port)
 {
     std::unique_ptr<NameServer> server(new NameServer(loop, parked, address));
     TRY(server->m_udp,
         listenUdp(
-            loop, address, kDnsPort,
+            loop, address, port,
             [self = server.get()](StreamPtr client) { self->arrived(std::move(client), true); },
             kUdp));
-    TRY(server->m_tcp, listenTcp(loop, address, kDnsPort, [self = server.get()](StreamPtr client) {
+    TRY(server->m_tcp, listenTcp(loop, address, port, [self = server.get()](StreamPtr client) {
             self->arrived(std::move(client), false);
         }));
     return server;

@@ -17,6 +17,7 @@
 #include "linux-vm-agent/dial_out/parked_streams.h"
 #include "shared/io/framed_stream.h"
 #include "shared/io/uv_stream.h"
+#include "shared/net/uplink.h"
 
 namespace slipway {
 
@@ -25,7 +26,8 @@ public:
     // Listens on `address`, which is also what host.docker.internal and gateway.docker.internal
     // are.
     static Result<std::unique_ptr<NameServer>> listen(Loop& loop, ParkedStreams& parked,
-                                                      const std::string& address);
+                                                      const std::string& address,
+                                                      std::uint16_t port = kDnsPort);
     ~NameServer();
 
 private:

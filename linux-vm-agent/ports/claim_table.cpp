@@ -123,6 +123,15 @@ std::vector<ClaimTable::Standing> ClaimTable::standing() const
     return all;
 }
 
+bool ClaimTable::publishes(std::string_view protocol, const std::string& address,
+                           std::uint16_t port) const
+{
+    return std::any_of(m_claims.begin(), m_claims.end(), [&](const Claim& claim) {
+        return claim.port.protocol == protocol && claim.port.containerAddress == address &&
+               claim.port.containerPort == port;
+    });
+}
+
 void ClaimTable::restore(const std::vector<Standing>& claims)
 {
     for (const Standing& claim : claims) {

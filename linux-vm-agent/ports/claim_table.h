@@ -72,6 +72,8 @@ public:
         ClaimedPort port;
     };
     std::vector<Standing> standing() const;  // Held and orphaned.
+    // Whether the container side of a claim is this, whatever its state.
+    bool publishes(std::string_view protocol, const std::string& address, std::uint16_t port) const;
     void restore(const std::vector<Standing>& claims);
 
 private:

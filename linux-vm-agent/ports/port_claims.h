@@ -34,6 +34,11 @@ public:
     void decided(const v1::PortDecision& decision);
 
     void engineUp(bool up);
+    bool publishes(std::string_view protocol, const std::string& address,
+                   std::uint16_t port) const  // Of a container.
+    {
+        return m_table.publishes(protocol, address, port);
+    }
 
     // The ports of those who listen by themselves: from now on these and no others. They listen
     // whatever the bridge says, so a refusal is for its status alone.

@@ -168,15 +168,9 @@ void TestAgent::namesTheNoteOfABadDaemonJson()
 void TestAgent::carriesTheEnginesSocket()
 {
     QVERIFY(pings());
-    v1::StreamHello absent;
-    absent.mutable_connect()->set_unix_path("/run/absent.sock");
-    auto refused = m_machine.dial(absent);
-    QVERIFY(!refused);
-    QVERIFY(refused.error().message.find("/run/absent.sock") != std::string::npos);
-
     auto said = m_machine
-                    .docker({"run", "-d", "--name", "web", "box", "/bin/nc", "-l", "-p", "80", "-e",
-                             "/bin/echo", "hello"})
+                    .docker({"run", "-d", "--name", "web", "-p", "127.0.0.1:18099:80", "box",
+                             "/bin/nc", "-l", "-p", "80", "-e", "/bin/echo", "hello"})
                     .err;
     QVERIFY2(said.empty(), said.c_str());
     auto address = m_machine.docker({"inspect", "-f", "{{.NetworkSettings.IPAddress}}", "web"}).out;
@@ -185,6 +179,15 @@ void TestAgent::carriesTheEnginesSocket()
     QVERIFY(eventually(
         [&] { return (socket = m_machine.dial(helloConnectTcp(address, 80))).has_value(); }, 5s));
     QCOMPARE(exchange(*socket, ""), std::string("hello\n"));
+    // What nobody publishes is out of reach, the engine's own surroundings too.
+    for (auto [host, port] : {std::pair<std::string, std::uint16_t>{address, 81},
+                              {"127.0.0.1", 80},
+                              {"169.254.169.254", 80}}) {
+        auto refused = m_machine.dial(helloConnectTcp(host, port));
+        QVERIFY(!refused);
+        QVERIFY2(refused.error().message.find("no container publishes") != std::string::npos,
+                 refused.error().message.c_str());
+    }
     m_machine.docker({"rm", "-f", "web"});
 }
 

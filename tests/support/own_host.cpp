@@ -57,18 +57,6 @@ std::string machineText(SlipwayFixture& slipway, const char* key)
     return value ? std::string(value->as_string()) : std::string();
 }
 
-int freePort()
-{
-    Descriptor socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    auto* bytes = reinterpret_cast<sockaddr*>(&address);
-    CHECK(::bind(socket.get(), bytes, size) == 0 && ::getsockname(socket.get(), bytes, &size) == 0);
-    return ntohs(address.sin_port);
-}
-
 std::string serving(const std::string& text)
 {
     return fmt::format(

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "shared/core/error.h"
+#include "tests/support/host_ports.h"
 #include "tests/support/slipway_fixture.h"
 
 namespace slipway::test {
@@ -26,9 +27,6 @@ Output inWorld(SlipwayFixture& slipway, const std::string& prepare, const std::s
 
 // Of the machine that `slipway status --json` shows.
 std::string machineText(SlipwayFixture& slipway, const char* key);
-
-// A port that was free a moment ago.
-int freePort();
 
 // A shell command that serves `text` on port 80, for containers with busybox in their /bin.
 std::string serving(const std::string& text);

@@ -317,6 +317,18 @@ private slots:
         QVERIFY2(has(absent.out + absent.err, "NXDOMAIN"), (absent.out + absent.err).c_str());
     }
 
+    void withoutANetworkNamesFailAtOnce()
+    {
+        bash("echo 'nameserver 192.0.2.9' >/mnt/resolv.conf");
+        QElapsedTimer timer;
+        timer.start();
+        Output output = box({}, "nslookup outside.test");
+        auto took = timer.elapsed();
+        bash("echo 'nameserver 127.0.0.1' >/mnt/resolv.conf");
+        QVERIFY2(has(output.out + output.err, "SERVFAIL"), (output.out + output.err).c_str());
+        QVERIFY2(took < 3000, std::to_string(took).c_str());  // With the container's start.
+    }
+
     // Also for the containers' own resolver, which Docker runs on networks that were made.
     void namesAreResolvedOnANetwork()
     {

@@ -92,7 +92,8 @@ struct Way {
     Way(const std::string& address, std::uint16_t container) : port(freePort(address))
     {
         auto bound = PublishedPort::bind(
-            loop, {Protocol::Udp, address, port}, [this, address, container](ConnectDone done) {
+            loop, {Protocol::Udp, address, port},
+            [this, address, container](const SocketEnds&, ConnectDone done) {
                 return connectUdp(loop, address, container, [this, done](Result<StreamPtr> target) {
                     if (handed || !target) return done(std::move(target));
                     WirePair pair = wirePair();
