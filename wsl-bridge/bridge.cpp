@@ -161,7 +161,7 @@ void Bridge::openSession()
                                            : PortOwner{});
                         });
                 },
-            .changed = [this] { publish(); }});
+            .changed = [this] { publishSoon(); }});
     openWaysOut();
     m_session = std::make_unique<EngineSession>(
         m_loop,

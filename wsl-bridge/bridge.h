@@ -94,6 +94,7 @@ private:
     void measured(unsigned round);
     void abandonMeasuring();
     void publish();
+    void publishSoon();  // Once for what changes by the thousand.
     v1::State state() const;
     void addEngine(v1::State& state) const;
     void addEngines(v1::State& state) const;
@@ -137,6 +138,7 @@ private:
     Clock::time_point m_pingedAt{};
     std::uint64_t m_diskBytes = 0;        // 0: not known.
     Clock::time_point m_diskNotBefore{};  // The next question for it.
+    bool m_publishing = false;            // Soon.
     Timer m_remeasure;
     Alive m_alive;
 };

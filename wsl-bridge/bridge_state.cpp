@@ -1,6 +1,7 @@
 // What the bridge tells of itself: measured when somebody begins to watch, then every few seconds
 // for as long as somebody does, and sent anew after each change. Nobody watching costs nothing.
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -103,6 +104,15 @@ void Bridge::publish()
     v1::State now = state();
     for (const auto& watch : m_watches)
         if (auto alive = watch.lock()) (*alive)(now);
+}
+
+void Bridge::publishSoon()
+{
+    if (std::exchange(m_publishing, true)) return;
+    m_loop.post(m_alive.wrap([this] {
+        m_publishing = false;
+        publish();
+    }));
 }
 
 v1::State Bridge::state() const

@@ -21,6 +21,10 @@ void ClaimTable::claim(ProxyId proxy, const ClaimedPort& port, Time now)
         return m_output.answer(proxy, "");
     }
     withdrawOrphansInTheWay(port);
+    if (std::string why = m_output.whyNoRoom(m_claims.size()); !why.empty()) {
+        log::warn("ports: {} is refused: {}", toText(port), why);
+        return m_output.answer(proxy, why);
+    }
     log::info("ports: claim {}", toText(port));
     m_claims.push_back({m_nextLease++, port, State::Pending, proxy, now + kDecisionTime});
     tellClaim(m_claims.back(), false);
@@ -33,10 +37,11 @@ void ClaimTable::restate(ProxyId proxy, const ClaimedPort& port)
     if (known == m_claims.end()) {
         m_claims.push_back({m_nextLease++, port, State::Held, proxy, std::nullopt});
         tellClaim(m_claims.back(), true);
+        known = std::prev(m_claims.end());
     } else {
         hold(*known, proxy);
     }
-    m_output.standingChanged();
+    m_output.stands({known->lease, known->port});
 }
 
 void ClaimTable::ended(ProxyId proxy, End end, Time now)
@@ -80,7 +85,7 @@ void ClaimTable::decided(Lease lease, const std::string& refusal)
     ProxyId proxy = claim->proxy;
     if (refusal.empty()) {
         hold(*claim, proxy);
-        m_output.standingChanged();
+        m_output.stands({claim->lease, claim->port});
     } else {
         m_claims.erase(claim);
     }
@@ -157,6 +162,7 @@ ClaimTable::Claims::iterator ClaimTable::withdraw(Claims::iterator claim)
 {
     log::info("ports: withdraw {}", toText(claim->port));
     bool stood = claim->state != State::Pending;
+    Lease lease = claim->lease;
     if (m_bridge) {
         v1::PortRequest request;
         request.set_lease(claim->lease);
@@ -164,7 +170,7 @@ ClaimTable::Claims::iterator ClaimTable::withdraw(Claims::iterator claim)
         m_output.tell(request);
     }
     auto next = m_claims.erase(claim);
-    if (stood) m_output.standingChanged();
+    if (stood) m_output.fell(lease);
     return next;
 }
 

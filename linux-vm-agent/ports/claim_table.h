@@ -42,13 +42,21 @@ public:
     static constexpr std::chrono::seconds kDecisionTime{12};  // dockerd gives up at 16 s.
     static constexpr std::chrono::seconds kOrphanTime{30};
 
+    struct Standing {
+        Lease lease = 0;
+        ClaimedPort port;
+    };
+
     // Where the table's words go. Called from within its methods; must not call back into it.
     class Output {
     public:
         virtual ~Output() = default;
         virtual void answer(ProxyId proxy, const std::string& refusal) = 0;  // Empty: bound.
         virtual void tell(const v1::PortRequest& request) = 0;  // Only while the bridge is there.
-        virtual void standingChanged() = 0;
+        virtual void stands(const Standing& claim) = 0;         // From now on; until
+        virtual void fell(Lease lease) = 0;
+        // Why there can be no more claims than these; empty: there can.
+        virtual std::string whyNoRoom(std::size_t claims) = 0;
     };
 
     // `firstLease` is greater than every lease of this machine so far.
@@ -67,10 +75,6 @@ public:
     void elapse(Time now);
     std::optional<Time> nextDeadline() const;
 
-    struct Standing {
-        Lease lease = 0;
-        ClaimedPort port;
-    };
     std::vector<Standing> standing() const;  // Held and orphaned.
     // Whether the container side of a claim is this, whatever its state.
     bool publishes(std::string_view protocol, const std::string& address, std::uint16_t port) const;

@@ -1,19 +1,14 @@
 #include "linux-vm-agent/ports/machine_ports.h"
 
-#include <set>
-
 #include "shared/core/log.h"
 #include "shared/io/datagrams.h"
 
 namespace slipway {
 
-void MachinePorts::keep(const std::vector<ClaimTable::Standing>& claims)
+void MachinePorts::add(const ClaimTable::Standing& claim)
 {
-    std::set<Lease> kept;
-    for (const auto& claim : claims) kept.insert(claim.lease);
-    std::erase_if(m_ports, [&kept](const auto& port) { return !kept.contains(port.first); });
-    for (const auto& [lease, claim] : claims)
-        if (!m_ports.contains(lease)) m_ports[lease] = bind(claim);
+    auto [place, isNew] = m_ports.try_emplace(claim.lease);
+    if (isNew) place->second = bind(claim.port);
 }
 
 std::unique_ptr<PublishedPort> MachinePorts::bind(const ClaimedPort& claim)

@@ -5,7 +5,6 @@
 
 #include <map>
 #include <memory>
-#include <vector>
 
 #include "linux-vm-agent/ports/claim_table.h"
 #include "shared/io/published_port.h"
@@ -16,9 +15,9 @@ class MachinePorts {
 public:
     explicit MachinePorts(Loop& loop) : m_loop(loop) {}
 
-    // From now on the ports of these claims and no others. One that can't be bound here is
-    // logged: the host has it, which is what was asked for.
-    void keep(const std::vector<ClaimTable::Standing>& claims);
+    // One that can't be bound here is logged: the host has it, which is what was asked for.
+    void add(const ClaimTable::Standing& claim);
+    void remove(Lease lease) { m_ports.erase(lease); }
 
 private:
     std::unique_ptr<PublishedPort> bind(const ClaimedPort& claim);

@@ -1,11 +1,11 @@
 #include "linux-vm-agent/ports/port_claims.h"
 
 #include <ctime>
-#include <fstream>
 
 #include <fmt/format.h>
 
 #include "shared/core/log.h"
+#include "shared/core/open_limit.h"
 #include "shared/io/uv_stream.h"
 
 namespace slipway {
@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::size_t kMaxLineBytes = 512;
 constexpr int kOwnerOnly = 0600;
+constexpr std::size_t kFilesEach = 2;  // Its proxy's stream, its listener in the machine.
 
 // Microseconds since the machine's kernel began: more than any lease of an agent before this one.
 Lease firstLease()
@@ -32,8 +33,9 @@ ClaimTable::Time now()
 Result<std::unique_ptr<PortClaims>> PortClaims::open(Loop& loop, Options options)
 {
     std::unique_ptr<PortClaims> claims(new PortClaims(loop, std::move(options)));
-    claims->m_table.restore(claims->readStanding());
-    claims->m_inMachine.keep(claims->m_table.standing());
+    auto standing = claims->m_standing.read();
+    claims->m_table.restore(standing);
+    for (const auto& claim : standing) claims->m_inMachine.add(claim);
     TRY_VOID(claims->listen());
     return claims;
 }
@@ -43,6 +45,7 @@ PortClaims::PortClaims(Loop& loop, Options options)
       m_options(std::move(options)),
       m_table(*this, firstLease()),
       m_inMachine(loop),
+      m_standing(m_options.standingFile),
       m_timer(loop)
 {
 }
@@ -180,32 +183,22 @@ void PortClaims::tell(const v1::PortRequest& request)
     if (m_tell) m_tell(request);
 }
 
-// The file is replaced as a whole, so that a kill in between leaves the one before.
-void PortClaims::standingChanged()
+void PortClaims::stands(const ClaimTable::Standing& claim)
 {
-    m_inMachine.keep(m_table.standing());
-    std::filesystem::path fresh = m_options.standingFile;
-    fresh += ".new";
-    std::ofstream file(fresh, std::ios::trunc);
-    for (const auto& claim : m_table.standing())
-        file << claim.lease << ' ' << toText(claim.port) << '\n';
-    file.close();
-    std::error_code failed;
-    if (file) std::filesystem::rename(fresh, m_options.standingFile, failed);
-    if (!file || failed)
-        log::warn("ports: write {}: {}", m_options.standingFile.string(),
-                  failed ? failed.message() : "the file system is full");
+    m_inMachine.add(claim);
+    m_standing.add(claim);
 }
 
-std::vector<ClaimTable::Standing> PortClaims::readStanding() const
+void PortClaims::fell(Lease lease)
 {
-    std::vector<ClaimTable::Standing> claims;
-    std::ifstream file(m_options.standingFile);
-    Lease lease = 0;
-    std::string text;
-    while (file >> lease && file.ignore(1) && std::getline(file, text))
-        if (auto port = parsePort(text)) claims.push_back({lease, *port});
-    return claims;
+    m_inMachine.remove(lease);
+    m_standing.remove(lease);
+}
+
+std::string PortClaims::whyNoRoom(std::size_t claims)
+{
+    auto room = roomForPort(claims, kFilesEach);
+    return room ? std::string() : room.error().message;
 }
 
 }  // namespace slipway

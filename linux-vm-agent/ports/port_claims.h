@@ -9,6 +9,7 @@
 
 #include "linux-vm-agent/ports/claim_table.h"
 #include "linux-vm-agent/ports/machine_ports.h"
+#include "linux-vm-agent/ports/standing_file.h"
 #include "shared/io/byte_stream.h"
 #include "shared/io/loop.h"
 #include "shared/io/unix_acceptor.h"
@@ -61,16 +62,18 @@ private:
     bool lineCame(ProxyId id, std::string_view line);  // False: the proxy is done with.
     void finish(ProxyId id, ClaimTable::End end);
     void armTimer();
-    std::vector<ClaimTable::Standing> readStanding() const;
 
     void answer(ProxyId proxy, const std::string& refusal) override;
     void tell(const v1::PortRequest& request) override;
-    void standingChanged() override;
+    void stands(const ClaimTable::Standing& claim) override;
+    void fell(Lease lease) override;
+    std::string whyNoRoom(std::size_t claims) override;
 
     Loop& m_loop;
     Options m_options;
     ClaimTable m_table;
     MachinePorts m_inMachine;
+    StandingFile m_standing;
     Timer m_timer;
     Tell m_tell;
     std::unique_ptr<UnixAcceptor> m_acceptor;

@@ -264,6 +264,7 @@ private slots:
             QCOMPARE(::kill(m_slipway->bridgePid(), SIGKILL), 0);
             QVERIFY(eventually([&] { return !m_slipway->bridgePid(); }));
             QVERIFY(m_slipway->start());
+            QVERIFY(eventually([&] { return listens(port); }, std::chrono::seconds(1)));
         } else {
             QCOMPARE(::kill(m_slipway->pidInMachine(victim.toStdString()), SIGKILL), 0);
         }

@@ -181,6 +181,24 @@ private slots:
         QVERIFY2(got("/plain").starts_with(get), got("/plain").c_str());
     }
 
+    void moreThanThereIsRoomForIsRefused()
+    {
+        SlipwayFixture small("{}");
+        Output started = small.shell("ulimit -n 1024; exec \"$SLIPWAY_BIN\"/slipway start");
+        QVERIFY2(started.exitCode == 0, started.err.c_str());
+        QVERIFY(small.makeImage());
+        Output storm = small.docker({"run", "-d", "-p", "20000-20600:20000-20600", "box"});
+        QVERIFY(storm.exitCode != 0);
+        for (const char* part : {"1024 files", "ulimit -Hn"})
+            QVERIFY2(has(storm.err, part), storm.err.c_str());
+        int port = freePort();
+        Output run = small.docker({"run", "-d", "-p", fmt::format("{}:80", port), "box", "sh", "-c",
+                                   "mkdir /w; echo after > /w/index.html; "
+                                   "exec httpd -f -p 80 -h /w"});
+        QVERIFY2(run.exitCode == 0, run.err.c_str());
+        QVERIFY(serves("127.0.0.1", port, "after"));
+    }
+
     void theSettingDecidesForACompositionToo_data()
     {
         QTest::addColumn<QString>("settings");

@@ -12,7 +12,7 @@
 #include "shared/fuse/message_stream.h"
 #include "wsl-bridge/files/coherence.h"
 #include "wsl-bridge/files/dispatcher.h"
-#include "wsl-bridge/files/open_limit.h"
+#include "shared/core/open_limit.h"
 #include "wsl-bridge/files/outbox.h"
 #include "wsl-bridge/files/share.h"
 

@@ -17,7 +17,7 @@
 #include "shared/io/descriptor_passing.h"
 #include "shared/process/child.h"
 #include "wsl-bridge/files/linux_handle.h"
-#include "wsl-bridge/files/open_limit.h"
+#include "shared/core/open_limit.h"
 
 namespace slipway {
 namespace {

@@ -19,6 +19,7 @@
 #include <fmt/format.h>
 
 #include "shared/core/log.h"
+#include "shared/core/open_limit.h"
 #include "wsl-bridge/ports/introduction.h"
 #include "wsl-bridge/ports/port_holder.h"
 #include "wsl-bridge/ports/proxy_protocol.h"
@@ -123,6 +124,8 @@ Result<> PortTable::bind(std::uint64_t id, Lease& lease)
     if (claim.host_port() > 0xffff || claim.container_port() == 0 ||
         claim.container_port() > 0xffff)
         return fail(Code::InvalidArgument, "not a port");
+    if (auto room = roomForPort(m_leases.size(), 1); !room)
+        return tl::unexpected(context("bind " + nameOf(lease.host), room.error()));
     auto port = PublishedPort::bind(m_loop, lease.host,
                                     [this, id](const SocketEnds& client, ConnectDone done) {
                                         return reach(id, client, std::move(done));
@@ -221,8 +224,7 @@ void PortTable::decide(std::uint64_t id, Refusal refusal, const Decided& decided
         else
             m_leases.erase(lease);
     }
-    if (m_leases.contains(id) && m_leases[id]->restated)
-        learnNames();  // Its container runs already.
+    if (m_leases.contains(id) && m_leases[id]->restated) learn(id);  // Its container runs already.
     v1::PortDecision decision;
     decision.set_lease(id);
     decision.set_refusal(refusal.reason);
@@ -253,14 +255,16 @@ std::vector<PortTable::Entry> PortTable::list() const
 
 void PortTable::learnNames()
 {
-    if (!m_options.ownerOf) return;
-    for (const auto& [id, lease] : m_leases) {
-        if (lease->known || lease->asked) continue;
-        lease->asked = true;
-        m_options.ownerOf(
-            ownerKey(lease->claim),
-            m_alive.wrap([this, known = id](const PortOwner& owner) { learned(known, owner); }));
-    }
+    for (const auto& [id, lease] : m_leases) learn(id);
+}
+
+void PortTable::learn(std::uint64_t id)
+{
+    Lease& lease = *m_leases.at(id);
+    if (!m_options.ownerOf || lease.known || lease.asked) return;
+    lease.asked = true;
+    m_options.ownerOf(ownerKey(lease.claim),
+                      m_alive.wrap([this, id](const PortOwner& owner) { learned(id, owner); }));
 }
 
 void PortTable::learned(std::uint64_t id, const PortOwner& owner)

@@ -77,6 +77,7 @@ private:
     Refusal refusalOf(const PortAddress& host, const Error& error) const;
     void explainHolder(std::uint64_t id, const PortAddress& host, const Decided& decided);
     void decide(std::uint64_t id, Refusal refusal, const Decided& decided);
+    void learn(std::uint64_t id);
     void learned(std::uint64_t id, const PortOwner& owner);
     PublishedPort::Attempt reach(std::uint64_t id, const SocketEnds& client, ConnectDone done);
 

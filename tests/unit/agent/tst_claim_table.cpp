@@ -16,6 +16,7 @@ class Notes final : public ClaimTable::Output {
 public:
     QStringList said;
     int standingChanges = 0;
+    std::size_t room = 1000;
 
     void answer(ClaimTable::ProxyId proxy, const std::string& refusal) override
     {
@@ -32,7 +33,9 @@ public:
                                                       : "claim")
                         .arg(request.lease());
     }
-    void standingChanged() override { ++standingChanges; }
+    void stands(const ClaimTable::Standing&) override { ++standingChanges; }
+    void fell(Lease) override { ++standingChanges; }
+    std::string whyNoRoom(std::size_t claims) override { return claims < room ? "" : "too many"; }
 
     QStringList take() { return std::exchange(said, {}); }
 };
@@ -227,6 +230,18 @@ private slots:
         QCOMPARE(m_notes.standingChanges, 1);
         m_table->ended(1, ClaimTable::End::Withdrawn, m_now);
         QCOMPARE(m_notes.take(), QStringList{"withdraw 100"});
+    }
+
+    void refusesMoreClaimsThanThereIsRoomFor()
+    {
+        m_notes.room = 1;
+        hold();
+        m_table->claim(2, kMovedWeb, m_now);
+        QCOMPARE(m_notes.take(), QStringList{"answer 2: too many"});
+        m_table->claim(3, kWeb, m_now);  // It is there already.
+        QCOMPARE(m_notes.take(), QStringList{"answer 3: "});
+        m_table->restate(4, kMovedWeb);  // Its container runs.
+        QCOMPARE(m_notes.take(), QStringList{"restate 101"});
     }
 
 private:

@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 
 #include "tests/support/run_until.h"
 #include "tests/support/wire.h"
@@ -293,6 +294,28 @@ private slots:
         QVERIFY(connects(socket, port));  // The next one is not asked for.
         Wire next(std::move(socket));
         QVERIFY(runUntil(bench.loop, [&] { return bench.dialer.wires.size() == 2; }));
+    }
+
+    // The last: an ordinary user can't raise the limit again.
+    void refusesMorePortsThanThereAreFilesFor()
+    {
+        rlimit before{};
+        ::getrlimit(RLIMIT_NOFILE, &before);
+        rlimit few{64, 64};
+        QCOMPARE(::setrlimit(RLIMIT_NOFILE, &few), 0);
+        auto restore = qScopeGuard([&] { ::setrlimit(RLIMIT_NOFILE, &before); });
+        Bench bench;
+        std::string refusal;
+        std::uint64_t bound = 0;
+        while (bound < few.rlim_cur && refusal.empty()) {
+            refusal = bench.claim(bound + 1, claimOf(freePort()));
+            if (refusal.empty()) ++bound;
+        }
+        QCOMPARE(bound, std::uint64_t{32});
+        for (const char* part : {"32 ports", "64 files", "ulimit -Hn"})
+            QVERIFY2(refusal.find(part) != std::string::npos, refusal.c_str());
+        bench.table->withdraw(1);
+        QCOMPARE(bench.claim(99, claimOf(freePort())), std::string());
     }
 };
 

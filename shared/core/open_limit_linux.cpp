@@ -1,4 +1,4 @@
-#include "wsl-bridge/files/open_limit.h"
+#include "shared/core/open_limit.h"
 
 #include <sys/resource.h>
 
