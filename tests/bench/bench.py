@@ -160,6 +160,16 @@ def pids_of(name, home):
     return found
 
 
+def by_turns(ways, measure, rounds):
+    """All that `measure` gives for each of `ways`, by its name; each round begins with another one."""
+    figures = {name: [] for name in ways}
+    names = list(ways)
+    for count in range(rounds):
+        for name in names[count % len(names):] + names[:count % len(names)]:
+            figures[name].append(measure(ways[name]))
+    return figures
+
+
 def pss_mb(pids):
     return sum(int(first_value(f"/proc/{pid}/smaps_rollup", "Pss:").split()[0]) for pid in pids) / 1024
 

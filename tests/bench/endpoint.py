@@ -14,7 +14,8 @@ import subprocess
 import sys
 import time
 
-from bench import DOCKER, UnixConnection, Verdict, own_slipway, parser, pids_of, pss_mb, until_pinged
+from bench import (DOCKER, UnixConnection, Verdict, by_turns, own_slipway, parser, pids_of, pss_mb,
+                   until_pinged)
 
 STREAM_MB = 1024  # An image, and a build's context.
 STREAMED_GB = 10
@@ -67,13 +68,7 @@ class Bench:
         self.rounds = rounds
 
     def by_turns(self, measure, rounds):
-        """All that `measure` gives for each socket."""
-        figures = {name: [] for name in self.sockets}
-        names = list(self.sockets)
-        for count in range(rounds):
-            for name in names[count % len(names):] + names[:count % len(names)]:
-                figures[name].append(measure(self.sockets[name]))
-        return figures
+        return by_turns(self.sockets, measure, rounds)
 
     def load(self, kind, number, socket):
         words = [self.http_load, kind, socket, str(number)]
