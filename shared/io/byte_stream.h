@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -32,6 +33,15 @@ public:
 
     virtual void
     closeWrite() = 0;  // Tell the peer; reading goes on. Not while a write is under way.
+
+    // The socket whose bytes are the stream's as they are, for those who move them past it. None
+    // where they are made, as by TLS.
+    virtual std::optional<int> socket() const { return std::nullopt; }
+
+    // Of a stream with a socket: waits until a read would not wait, and reads nothing. In place of
+    // a read.
+    using InputDone = std::function<void()>;
+    virtual void awaitInput(InputDone) {}
 };
 
 using StreamPtr = std::unique_ptr<ByteStream>;

@@ -29,6 +29,12 @@ public:
     bool takeFrom(int socket, std::size_t count);
     bool take(std::span<const std::byte> bytes);
 
+    // What the socket has now: 0 at its end. None, with `errno`: nothing now, or an error.
+    std::optional<std::size_t> takeNow(int socket);
+    // What the socket takes now; size() is then what it did not. False, with `errno`: an error.
+    bool giveNow(int socket);
+    std::size_t takeOut(std::span<std::byte> into);  // The first of it, to memory.
+
     // All that it holds, in one call or more. False, with `errno`: nothing is held any more. The
     // process ignores SIGPIPE, where it is a socket.
     bool giveTo(int descriptor);

@@ -10,6 +10,8 @@
 namespace slipway {
 namespace {
 
+constexpr std::size_t kAllThereIs = 1u << 30;
+
 // splice(2) without waiting for room in a pipe: nobody else would make any.
 ssize_t spliceNow(int from, off64_t* offset, int to, std::size_t count)
 {
@@ -62,6 +64,32 @@ bool KernelPipe::takeFrom(int socket, std::size_t count)
         left -= static_cast<std::size_t>(moved);
     }
     return true;
+}
+
+std::optional<std::size_t> KernelPipe::takeNow(int socket)
+{
+    ssize_t moved = spliceNow(socket, nullptr, m_in.get(), kAllThereIs);
+    if (moved < 0) return std::nullopt;
+    m_size += static_cast<std::size_t>(moved);
+    return moved;
+}
+
+bool KernelPipe::giveNow(int socket)
+{
+    while (m_size > 0) {
+        ssize_t moved = spliceNow(m_out.get(), nullptr, socket, m_size);
+        if (moved < 0) return errno == EAGAIN;
+        m_size -= static_cast<std::size_t>(moved);
+    }
+    return true;
+}
+
+std::size_t KernelPipe::takeOut(std::span<std::byte> into)
+{
+    ssize_t count = ::read(m_out.get(), into.data(), into.size());
+    if (count < 0) return 0;
+    m_size -= static_cast<std::size_t>(count);
+    return static_cast<std::size_t>(count);
 }
 
 bool KernelPipe::take(std::span<const std::byte> bytes)

@@ -81,24 +81,29 @@ public:
 
     void read(ReadDone done) override
     {
-        CHECK(!m_readDone);
+        CHECK(!m_readDone && !m_inputDone);
         m_readDone = std::move(done);
         m_buffer.reset();
         // Whoever sends it may wait for this very core: one large read later costs less than many
         // small ones now.
         if (muchComes()) std::this_thread::yield();
-        if (m_polling) return;
-        m_polling = true;
-        int failed = uv_read_start(
-            &m_handle->stream,
-            [](uv_handle_t* handle, std::size_t, uv_buf_t* buffer) {
-                auto* self = static_cast<UvStream*>(handle->data);
-                *buffer = self ? self->allocate() : uv_buf_init(nullptr, 0);
-            },
-            [](uv_stream_t* stream, ssize_t count, const uv_buf_t*) {
-                if (stream->data) static_cast<UvStream*>(stream->data)->arrived(count);
-            });
-        if (failed) m_loop.post(m_alive.wrap([this, failed] { arrived(failed); }));
+        poll();
+    }
+
+    std::optional<int> socket() const override
+    {
+        uv_os_fd_t socket{};
+        if (uv_fileno(reinterpret_cast<const uv_handle_t*>(&m_handle->stream), &socket) != 0)
+            return std::nullopt;
+        return socket;
+    }
+
+    void awaitInput(InputDone done) override
+    {
+        CHECK(!m_readDone && !m_inputDone);
+        m_inputDone = std::move(done);
+        m_buffer.reset();
+        poll();
     }
 
     void write(Bytes data, WriteDone done) override
@@ -136,6 +141,29 @@ private:
                            static_cast<unsigned>(data.size()));
     }
 
+    void poll()
+    {
+        if (m_polling) return;
+        m_polling = true;
+        int failed = uv_read_start(
+            &m_handle->stream,
+            [](uv_handle_t* handle, std::size_t, uv_buf_t* buffer) {
+                auto* self = static_cast<UvStream*>(handle->data);
+                *buffer = self ? self->allocate() : uv_buf_init(nullptr, 0);
+            },
+            [](uv_stream_t* stream, ssize_t count, const uv_buf_t*) {
+                if (stream->data) static_cast<UvStream*>(stream->data)->arrived(count);
+            });
+        if (failed) m_loop.post(m_alive.wrap([this, failed] { arrived(failed); }));
+    }
+
+    void stopPolling()
+    {
+        m_polling = false;
+        uv_read_stop(&m_handle->stream);
+    }
+
+    // None: libuv then reads nothing, and says so in arrived().
     uv_buf_t allocate()
     {
         if (!m_readDone) return uv_buf_init(nullptr, 0);
@@ -148,11 +176,11 @@ private:
     void arrived(ssize_t count)
     {
         if (count == 0) return m_buffer.reset();  // The kernel had nothing after all.
-        if (!m_readDone) {  // Bytes that nobody wants yet: they stay in the kernel.
-            m_polling = false;
-            uv_read_stop(&m_handle->stream);
-            return;
+        if (m_inputDone) {
+            if (count != UV_ENOBUFS) stopPolling();  // An end: libuv has stopped already.
+            return std::exchange(m_inputDone, nullptr)();
         }
+        if (!m_readDone) return stopPolling();  // What nobody wants yet stays in the kernel.
         auto done = std::exchange(m_readDone, nullptr);
         if (count > 0) {
             Bytes data(reinterpret_cast<const std::byte*>(m_buffer.get()),
@@ -163,8 +191,7 @@ private:
                 m_readBytes /= kReadGrowth;
             return done(data);
         }
-        m_polling = false;
-        uv_read_stop(&m_handle->stream);
+        stopPolling();
         if (count == UV_EOF)
             done(Bytes{});
         else
@@ -186,6 +213,7 @@ private:
     std::unique_ptr<char[]> m_buffer;
     std::size_t m_readBytes = kFewReadBytes;  // Of the next buffer.
     ReadDone m_readDone;
+    InputDone m_inputDone;
     WriteDone m_writeDone;
     bool m_polling = false;
     bool m_writeClosed = false;

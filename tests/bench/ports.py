@@ -24,6 +24,7 @@ STREAMS = {"1 stream up": ("up", 1), "1 stream down": ("down", 1),
            "64 streams up": ("up", 64), "64 streams down": ("down", 64)}
 ASKED = {"requests, 16 connections kept": ("requests", 16), "new connections, 16 at a time": ("connections", 16)}
 SECONDS = 2
+STUCK_SECONDS = 20
 # Of docker-proxy's: rates at least, the cost of a GB and p99 at most.
 LIMITS = {"handed": {"streams": 1, "cost": 1, "requests": 1, "connections": 1, "p99": 1},
           "relayed": {"streams": 0.95, "cost": 1.6, "requests": 0.55, "connections": 0.9, "p99": 2}}
@@ -48,7 +49,8 @@ def cpu_seconds(pids):
 class Way:
     """To the server: where, by whom, and from which network namespace."""
 
-    def __init__(self, load, address, port, forwarders=lambda: [], enter=()):
+    def __init__(self, name, load, address, port, forwarders=lambda: [], enter=()):
+        self.name = name
         self.words = [*enter, load]
         self.target = [address, str(port)]
         self.forwarders = forwarders
@@ -61,9 +63,13 @@ class Way:
         """(bytes a second, CPU seconds per GB) or (answers a second, p99)."""
         before = cpu_seconds(self.forwarders())
         with self.load(kind, count, SECONDS) as process:
-            out = process.stdout.read()
+            try:
+                out, _ = process.communicate(timeout=SECONDS + STUCK_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                sys.exit(f"{kind} {count}, {self.name}: stuck for {STUCK_SECONDS} s")
         if process.returncode:
-            sys.exit(f"{kind} {self.target}: no figures")
+            sys.exit(f"{kind} {count}, {self.name}: no figures")
         first, second = map(float, out.split())
         if kind in ("up", "down"):
             return first / second, (cpu_seconds(self.forwarders()) - before) / (first / 1e9)
@@ -94,22 +100,33 @@ def published(binaries, load, streams):
             return [pid for name in ("slipway-bridge", "slipway-agent") for pid in pids_of(name, slipway.home)]
 
         inside = ("nsenter", "-t", str(machine_init(slipway)), "-n")
-        yield slipway, Way(load, "127.0.0.1", port, ours), Way(load, address, SERVER_PORT, enter=inside)
+        yield (slipway, Way(streams, load, "127.0.0.1", port, ours),
+               Way("direct", load, address, SERVER_PORT, enter=inside))
 
 
 @contextlib.contextmanager
-def forwarder(direct, command, pass_fds=()):
+def forwarder(name, direct, command, pass_fds=()):
     """Another's way to where `direct` leads: `command` gets the port to listen on, and the target."""
     port = free_port()
     inside = direct.words[:-1]
     with subprocess.Popen([*inside, *command(port, *direct.target)], pass_fds=pass_fds,
                           stderr=subprocess.DEVNULL) as process:
         try:
-            way = Way(direct.words[-1], "127.0.0.1", port, lambda: [process.pid, *descendants(process.pid)], inside)
+            way = Way(name, direct.words[-1], "127.0.0.1", port, lambda: childless(process.pid), inside)
             until_listening(way)
             yield way
         finally:
             process.terminate()
+
+
+def childless(pid):
+    """It alone, once its children have ended and what they cost is counted as its own."""
+    end = time.monotonic() + STUCK_SECONDS
+    while descendants(pid):
+        if time.monotonic() > end:
+            sys.exit(f"a connection has not ended after {STUCK_SECONDS} s: its forwarder's children run")
+        time.sleep(0.01)
+    return [pid]
 
 
 def until_listening(way):
@@ -119,7 +136,7 @@ def until_listening(way):
         if process.returncode == 0:
             return
         time.sleep(0.05)
-    sys.exit(f"nobody listens on {way.target}")
+    sys.exit(f"{way.name} does not listen")
 
 
 def docker_proxy(port, address, target):
@@ -177,11 +194,10 @@ def side_by_side(options, load):
         told, tells = os.pipe()  # docker-proxy says on descriptor 3 that it listens.
         for end in (told, tells):
             stack.callback(os.close, end)
-        proxy = stack.enter_context(forwarder(direct, lambda *at: [
+        proxy = stack.enter_context(forwarder("docker-proxy", direct, lambda *at: [
             "sh", "-c", f'exec "$@" 3>&{tells}', "sh", *docker_proxy(*at)], (tells,)))
-        rows = Rows(verdict, {"direct": direct, "docker-proxy": proxy,
-                              "socat": stack.enter_context(forwarder(direct, socat)),
-                              "handed": handed, "relayed": relayed}, options.rounds)
+        ways = [direct, proxy, stack.enter_context(forwarder("socat", direct, socat)), handed, relayed]
+        rows = Rows(verdict, {way.name: way for way in ways}, options.rounds)
         for what in options.rows or STREAMS | ASKED:
             (rows.streams if what in STREAMS else rows.asked)(what)
     return verdict.tell()

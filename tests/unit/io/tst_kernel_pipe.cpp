@@ -1,4 +1,5 @@
 // Bytes that go from file to socket to file without coming here.
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <string>
@@ -12,8 +13,11 @@
 #include <QtTest>
 
 #include "shared/io/kernel_pipe.h"
+#include "shared/io/pipe_pool.h"
+#include "tests/support/descriptors_open.h"
 
 using namespace slipway;
+using slipway::test::descriptorsOpen;
 
 namespace {
 
@@ -39,6 +43,14 @@ std::string pattern(std::size_t size)
     std::string text;
     for (int i = 0; text.size() < size; ++i) text += std::to_string(i) + ' ';
     text.resize(size);
+    return text;
+}
+
+std::string received(const Descriptor& socket)
+{
+    std::string text(kMega, '\0');
+    ssize_t count = ::read(socket.get(), text.data(), text.size());
+    text.resize(count < 0 ? 0 : static_cast<std::size_t>(count));
     return text;
 }
 
@@ -124,6 +136,57 @@ private slots:
         Descriptor to = fileWith("");
         QVERIFY(pipe->giveTo(to.get()));
         QCOMPARE(textOf(to), std::string("new"));
+    }
+
+    void movesWhatThereIsNow()
+    {
+        int from[2], to[2];
+        const int kind = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
+        QCOMPARE(::socketpair(AF_UNIX, kind, 0, from), 0);
+        QCOMPARE(::socketpair(AF_UNIX, kind, 0, to), 0);
+        Descriptor sender(from[0]), in(from[1]), out(to[0]), receiver(to[1]);
+        auto pipe = KernelPipe::make(kMega);
+        QVERIFY(!pipe->takeNow(in.get()));
+        QCOMPARE(errno, EAGAIN);
+        const std::string text = pattern(64u << 10);
+        std::string got;
+        std::size_t sent = 0;
+        while (pipe->size() == 0) {  // Until nothing fits any more.
+            QCOMPARE(::write(sender.get(), text.data(), text.size()), ssize_t(text.size()));
+            QVERIFY(pipe->takeNow(in.get()).value_or(0) > 0);
+            sent += text.size();
+            QVERIFY(pipe->giveNow(out.get()));
+        }
+        std::array<std::byte, 100> few;
+        std::size_t left = pipe->size();
+        QCOMPARE(pipe->takeOut(few), few.size());
+        QCOMPARE(pipe->size(), left - few.size());
+        while (got.size() + left < sent) got += received(receiver);
+        got.append(reinterpret_cast<const char*>(few.data()), few.size());
+        QVERIFY(pipe->giveNow(out.get()));
+        while (got.size() < sent) got += received(receiver);
+        for (std::size_t at = 0; at < sent; at += text.size())
+            QVERIFY(got.compare(at, text.size(), text) == 0);
+        sender.reset();
+        QCOMPARE(pipe->takeNow(in.get()), std::size_t{0});
+        receiver.reset();
+        QVERIFY(pipe->take(bytesOf("x")));
+        QVERIFY(!pipe->giveNow(out.get()));
+    }
+
+    void lendsABoundedNumberAndKeepsFew()
+    {
+        int before = descriptorsOpen();
+        std::vector<LentPipe> lent;
+        while (LentPipe pipe = lendPipe()) lent.push_back(std::move(pipe));
+        QVERIFY(!lent.empty() && lent.size() <= 32);
+        lent.front()->take(bytesOf("x"));  // Not kept: it holds something.
+        lent.clear();
+        int kept = (descriptorsOpen() - before) / 2;
+        QVERIFY(kept > 0 && kept <= 4);
+        for (int i = 0; i < kept; ++i) lent.push_back(lendPipe());
+        QCOMPARE(descriptorsOpen() - before, 2 * kept);
+        for (const LentPipe& pipe : lent) QCOMPARE(pipe->size(), std::size_t{0});
     }
 };
 

@@ -2,6 +2,7 @@
 #include <array>
 #include <cerrno>
 
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -9,10 +10,12 @@
 
 #include "shared/io/relay.h"
 #include "shared/io/uv_stream.h"
+#include "tests/support/descriptors_open.h"
 #include "tests/support/run_until.h"
+#include "tests/support/tcp_ends.h"
 
 using namespace slipway;
-using slipway::test::runUntil;
+using namespace slipway::test;
 
 namespace {
 
@@ -37,6 +40,58 @@ std::string readAll(int fd)
         all.append(buffer.data(), static_cast<std::size_t>(n));
     return all;
 }
+
+constexpr std::size_t kMuch = 8u << 20;
+
+// The far end of a connection.
+struct Far {
+    Far(int socket, std::string toSend) : fd(socket), text(std::move(toSend)) {}
+
+    void write()
+    {
+        ssize_t n = ::send(fd, text.data() + sent, text.size() - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n > 0) sent += static_cast<std::size_t>(n);
+    }
+    // 0 at the end; an error, negative.
+    ssize_t read()
+    {
+        std::array<char, 65536> buffer;
+        ssize_t n = ::recv(fd, buffer.data(), buffer.size(), MSG_DONTWAIT);
+        if (n > 0) got.append(buffer.data(), static_cast<std::size_t>(n));
+        return n < 0 ? -errno : n;
+    }
+
+    int fd;
+    std::string text;
+    std::size_t sent = 0;
+    std::string got;
+};
+
+// A client and a server of TCP with two relays between, as of bridge and agent.
+struct Hops {
+    explicit Hops(Loop& loop)
+    {
+        Pair tunnel = socketPair();
+        client = connectedTo(clients.port());
+        server = connectedTo(servers.port());
+        bridge = relay(loop, clients.accept(), std::move(tunnel.ours), bridge);
+        agent = relay(loop, std::move(tunnel.theirs), servers.accept(), agent);
+    }
+    static std::unique_ptr<Relay> relay(Loop& loop, Descriptor left, Descriptor right,
+                                        std::unique_ptr<Relay>& place)
+    {
+        auto made = std::make_unique<Relay>(*adoptSocket(loop, std::move(left)),
+                                            *adoptSocket(loop, std::move(right)),
+                                            [&place](const Result<>&) { place.reset(); });
+        made->start();
+        return made;
+    }
+    std::uint64_t bytes() const { return bridge->bytes() + agent->bytes(); }
+
+    TcpServer clients, servers;
+    Descriptor client, server;
+    std::unique_ptr<Relay> bridge, agent;
+};
 
 }  // namespace
 
@@ -101,6 +156,76 @@ private slots:
             received += readAll(right.theirs.get()).size();
             return received == sent;
         }));
+    }
+
+    void carriesMuchUnchangedBothWays_data()
+    {
+        QTest::addColumn<bool>("pipes");
+        QTest::newRow("through pipes") << true;
+        QTest::newRow("without any to be had") << false;
+    }
+    void carriesMuchUnchangedBothWays()
+    {
+        QFETCH(bool, pipes);
+        Loop loop;
+        Hops hops(loop);
+        int before = descriptorsOpen();
+        rlimit files{};
+        getrlimit(RLIMIT_NOFILE, &files);
+        rlimit few{pipes ? files.rlim_cur : rlim_t{0}, files.rlim_max};
+        setrlimit(RLIMIT_NOFILE, &few);  // Of new ones.
+        std::string text;
+        for (int i = 0; text.size() < kMuch; ++i) text += std::to_string(i) + ' ';
+        Far client(hops.client.get(), text), server(hops.server.get(), text);
+        // The server first only writes, then only reads: a slow one.
+        QVERIFY(runUntil(
+            loop,
+            [&] {
+                client.read();
+                client.write();
+                server.write();
+                return client.got.size() == text.size();
+            },
+            std::chrono::seconds(30)));
+        QVERIFY(runUntil(
+            loop,
+            [&] {
+                client.write();
+                server.read();
+                return server.got.size() == text.size();
+            },
+            std::chrono::seconds(30)));
+        setrlimit(RLIMIT_NOFILE, &files);
+        QVERIFY(client.got == text);
+        QVERIFY(server.got == text);
+        QCOMPARE(hops.bytes(), std::uint64_t{4} * text.size());
+        // Those that are kept for the next who has much.
+        QVERIFY(pipes ? descriptorsOpen() > before : descriptorsOpen() == before);
+        QVERIFY(descriptorsOpen() <= before + 8);
+    }
+
+    void aHalfCloseIsPassedOnWithAllThatWasSent()
+    {
+        Loop loop;
+        Hops hops(loop);
+        std::string text(kMuch, 'x');
+        Far client(hops.client.get(), text), server(hops.server.get(), "answer");
+        QVERIFY(runUntil(
+            loop,
+            [&] {
+                client.write();
+                server.read();
+                return client.sent == text.size();
+            },
+            std::chrono::seconds(30)));
+        ::shutdown(hops.client.get(), SHUT_WR);
+        QVERIFY(runUntil(
+            loop, [&] { return server.read() == 0; }, std::chrono::seconds(30)));
+        QCOMPARE(server.got.size(), text.size());
+        server.write();
+        hops.server.reset();
+        QVERIFY(runUntil(loop, [&] { return client.read() == 0; }));
+        QCOMPARE(client.got, std::string("answer"));
     }
 
     void endsWithTheFirstError()

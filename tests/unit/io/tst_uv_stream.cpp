@@ -7,9 +7,46 @@
 
 #include "shared/io/uv_stream.h"
 #include "tests/support/run_until.h"
+#include "tests/support/tcp_ends.h"
 
 using namespace slipway;
-using slipway::test::runUntil;
+using namespace slipway::test;
+
+namespace {
+
+struct TcpPair {
+    StreamPtr ours;
+    Descriptor theirs;
+};
+
+TcpPair tcpPair(Loop& loop)
+{
+    TcpPair pair;
+    auto listener =
+        listenTcp(loop, "127.0.0.1", 0, [&](StreamPtr stream) { pair.ours = std::move(stream); });
+    pair.theirs = connectedTo((*listener)->port());
+    runUntil(loop, [&] { return pair.ours != nullptr; });
+    return pair;
+}
+
+// "end", or the error, once the stream's input is over; with what came before.
+std::string readToEnd(Loop& loop, ByteStream& stream)
+{
+    std::string text;
+    bool over = false;
+    std::function<void()> more = [&] {
+        stream.read([&](Result<ByteStream::Bytes> data) {
+            over = !data || data->empty();
+            text += !data ? data.error().message : data->empty() ? "end" : textOf(*data);
+            if (!over) more();
+        });
+    };
+    more();
+    runUntil(loop, [&] { return over; });
+    return text;
+}
+
+}  // namespace
 
 class TestUvStream : public QObject {
     Q_OBJECT
@@ -90,6 +127,40 @@ private slots:
         QCOMPARE(second.error().code, Code::AlreadyExists);
         QVERIFY(second.error().message.find("bind 127.0.0.1:" + std::to_string((*first)->port())) ==
                 0);
+    }
+
+    void awaitsInputWithoutReadingIt()
+    {
+        Loop loop;
+        TcpPair pair = tcpPair(loop);
+        bool came = false;
+        pair.ours->awaitInput([&] { came = true; });
+        runUntil(
+            loop, [] { return false; }, std::chrono::milliseconds(20));
+        QVERIFY(!came);
+        QCOMPARE(::write(pair.theirs.get(), "x", 1), ssize_t{1});
+        QVERIFY(runUntil(loop, [&] { return came; }));
+        pair.theirs.reset();
+        QCOMPARE(readToEnd(loop, *pair.ours), std::string("xend"));
+    }
+
+    // libuv tells of the end right behind the last bytes, and reads no more by itself.
+    void anEndThatCameWithTheLastBytesIsInput()
+    {
+        Loop loop;
+        int fds[2];
+        QCOMPARE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+        Descriptor peer(fds[1]);
+        StreamPtr stream = *adoptSocket(loop, Descriptor(fds[0]));
+        QCOMPARE(::write(peer.get(), "x", 1), ssize_t{1});
+        peer.reset();
+        bool came = false;
+        stream->read([&](const Result<ByteStream::Bytes>& data) {
+            QCOMPARE(textOf(*data), std::string_view("x"));
+            stream->awaitInput([&] { came = true; });
+        });
+        QVERIFY(runUntil(loop, [&] { return came; }));
+        QCOMPARE(readToEnd(loop, *stream), std::string("end"));
     }
 
     void saysWhomItCouldNotReach()
