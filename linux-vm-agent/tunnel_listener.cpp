@@ -98,7 +98,7 @@ private:
 
     void relay(Descriptor socket)
     {
-        auto stream = adoptSocket(m_owner.m_loop, std::move(socket));
+        auto stream = adoptSocket(m_owner.m_loop, std::move(socket), goneOf(m_visitor->hello()));
         auto target = adoptSocket(m_owner.m_loop, std::move(m_target));
         if (!stream || !target) return end();
         m_handshake.reset();

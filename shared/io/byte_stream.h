@@ -34,6 +34,10 @@ public:
     virtual void
     closeWrite() = 0;  // Tell the peer; reading goes on. Not while a write is under way.
 
+    // To be destroyed next, in place of an end: its peer then sees that what it got is not all
+    // (a reset, of TCP). What is still on its way is lost.
+    virtual void abort() {}
+
     // The socket whose bytes are the stream's as they are, for those who move them past it. None
     // where they are made, as by TLS.
     virtual std::optional<int> socket() const { return std::nullopt; }

@@ -87,6 +87,10 @@ void Relay::finish(Result<> result)
 {
     if (!m_done) return;
     auto done = std::exchange(m_done, nullptr);
+    if (!result) {
+        m_left->abort();
+        m_right->abort();
+    }
     m_left.reset();
     m_right.reset();
     done(std::move(result));

@@ -3,7 +3,7 @@
 // Theory of operation: each direction is a loop of one read and one write, so a slow reader stops
 // its writer by itself and no queue can grow. The end of input in one direction is passed on as a
 // half-close while the other goes on; the relay is over when both have ended, or with the first
-// error.
+// error, which both peers then see as a reset.
 //
 // Where much comes at once, the bytes go from socket to socket through a pipe of the kernel
 // (splice(2)), which refers to them instead of copying them; for few bytes that costs more than the

@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "shared/core/folder_owner.h"
+#include "shared/io/broken_off.h"
 #include "shared/io/datagrams.h"
 
 namespace slipway {
@@ -35,6 +36,7 @@ struct Handle {
     uv_write_t write{};
     uv_shutdown_t shutdown{};
     uv_connect_t connect{};
+    bool aborted = false;
 
     Handle() : tcp{} {}
     uv_handle_t* any() { return reinterpret_cast<uv_handle_t*>(&stream); }
@@ -45,9 +47,12 @@ struct HandleCloser {
     void operator()(Handle* handle) const
     {
         handle->stream.data = nullptr;
-        uv_close(handle->any(), [](uv_handle_t* closed) {
-            delete reinterpret_cast<Handle*>(closed);  // The union is its first member.
-        });
+        auto closed = [](uv_handle_t* any) {
+            delete reinterpret_cast<Handle*>(any);  // The union is its first member.
+        };
+        // A reset is refused while a half-close is about to be sent.
+        if (!handle->aborted || uv_tcp_close_reset(&handle->tcp, closed) != 0)
+            uv_close(handle->any(), closed);
     }
 };
 using HandlePtr = std::unique_ptr<Handle, HandleCloser>;
@@ -68,7 +73,8 @@ HandlePtr newTcp(Loop& loop)
 
 class UvStream final : public ByteStream {
 public:
-    UvStream(Loop& loop, HandlePtr handle) : m_loop(loop), m_handle(std::move(handle))
+    UvStream(Loop& loop, HandlePtr handle, Gone gone = Gone::Ended)
+        : m_loop(loop), m_handle(std::move(handle)), m_gone(gone)
     {
         m_handle->stream.data = this;
         if (m_handle->isTcp()) {
@@ -89,6 +95,8 @@ public:
         if (muchComes()) std::this_thread::yield();
         poll();
     }
+
+    void abort() override { m_handle->aborted = m_handle->isTcp(); }
 
     std::optional<int> socket() const override
     {
@@ -192,10 +200,18 @@ private:
             return done(data);
         }
         stopPolling();
+        if (count == UV_EOF && brokenOff()) count = UV_ECONNRESET;
         if (count == UV_EOF)
             done(Bytes{});
         else
             done(failUv("read", static_cast<int>(count)));
+    }
+
+    // libuv may tell of an end where the bytes before a reset were its last.
+    bool brokenOff() const
+    {
+        return (m_handle->isTcp() || m_gone == Gone::BrokenOff) &&
+               wasBrokenOff(*socket(), m_writeClosed);
     }
 
     void written(int status)
@@ -209,6 +225,7 @@ private:
 
     Loop& m_loop;
     HandlePtr m_handle;
+    Gone m_gone;
     Alive m_alive;
     std::unique_ptr<char[]> m_buffer;
     std::size_t m_readBytes = kFewReadBytes;  // Of the next buffer.
@@ -317,7 +334,7 @@ private:
 
 }  // namespace
 
-Result<StreamPtr> adoptSocket(Loop& loop, Descriptor socket)
+Result<StreamPtr> adoptSocket(Loop& loop, Descriptor socket, Gone gone)
 {
     auto kind = uv_guess_handle(socket.get());
     if (kind == UV_UDP) return adoptDatagramSocket(loop, std::move(socket));
@@ -327,7 +344,7 @@ Result<StreamPtr> adoptSocket(Loop& loop, Descriptor socket)
         tcp ? uv_tcp_open(&handle->tcp, socket.get()) : uv_pipe_open(&handle->pipe, socket.get());
     if (failed) return failUv("adopt socket", failed);
     socket.release();
-    return std::make_unique<UvStream>(loop, std::move(handle));
+    return std::make_unique<UvStream>(loop, std::move(handle), gone);
 }
 
 std::unique_ptr<Connecting> connectUnix(Loop& loop, const std::filesystem::path& path,

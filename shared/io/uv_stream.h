@@ -12,8 +12,12 @@
 
 namespace slipway {
 
+// The peer of a unix socket has closed it while our direction goes on: is that the end, as of most
+// programs, or has it been broken off? Reading then fails, as it does after a reset of TCP.
+enum class Gone { Ended, BrokenOff };
+
 // Takes over a connected socket: unix, TCP, or UDP (see datagrams.h).
-Result<StreamPtr> adoptSocket(Loop& loop, Descriptor socket);
+Result<StreamPtr> adoptSocket(Loop& loop, Descriptor socket, Gone gone = Gone::Ended);
 
 // An attempt to connect; destroying it gives up. `done` may destroy it.
 class Connecting {

@@ -42,12 +42,13 @@ public:
     DialingPtr dial(v1::StreamHello hello, StreamDone done) override
     {
         hello.set_takes_socket(m_takesSockets && leadsToSocket(hello));
-        return dialSocket(std::move(hello),
-                          [&loop = m_loop, done = std::move(done)](Result<Descriptor> socket) {
-                              auto report = done;
-                              if (!socket) return report(tl::unexpected(socket.error()));
-                              report(adoptSocket(loop, *std::move(socket)));
-                          });
+        Gone gone = goneOf(hello);
+        return dialSocket(std::move(hello), [&loop = m_loop, gone,
+                                             done = std::move(done)](Result<Descriptor> socket) {
+            auto report = done;
+            if (!socket) return report(tl::unexpected(socket.error()));
+            report(adoptSocket(loop, *std::move(socket), gone));
+        });
     }
 
     void takeSockets(bool takes) override { m_takesSockets = takes; }

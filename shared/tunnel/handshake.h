@@ -24,6 +24,7 @@
 #include "shared/core/error.h"
 #include "shared/io/descriptor.h"
 #include "shared/io/loop.h"
+#include "shared/io/uv_stream.h"
 #include "shared/proto/agent.pb.h"
 #include "shared/tunnel/token.h"
 
@@ -32,6 +33,13 @@ namespace slipway {
 inline constexpr std::uint32_t kTunnelVersion = 1;
 inline constexpr std::size_t kMaxHeadBytes = 4096;
 inline constexpr std::chrono::milliseconds kHandshakeTimeout{1000};
+
+// Of a relayed stream. Both its ends end each direction of a container's connection by itself; what
+// dockerd and its clients have closed is over.
+inline Gone goneOf(const v1::StreamHello& hello)
+{
+    return hello.has_connect() ? Gone::BrokenOff : Gone::Ended;
+}
 
 // A handshake under way on a non-blocking socket. It reads not one byte beyond the head, so that
 // the socket can be handed to libuv, gRPC or a thread afterwards. Destroying it closes the socket.

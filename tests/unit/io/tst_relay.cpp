@@ -80,8 +80,8 @@ struct Hops {
     static std::unique_ptr<Relay> relay(Loop& loop, Descriptor left, Descriptor right,
                                         std::unique_ptr<Relay>& place)
     {
-        auto made = std::make_unique<Relay>(*adoptSocket(loop, std::move(left)),
-                                            *adoptSocket(loop, std::move(right)),
+        auto made = std::make_unique<Relay>(*adoptSocket(loop, std::move(left), Gone::BrokenOff),
+                                            *adoptSocket(loop, std::move(right), Gone::BrokenOff),
                                             [&place](const Result<>&) { place.reset(); });
         made->start();
         return made;
@@ -226,6 +226,31 @@ private slots:
         hops.server.reset();
         QVERIFY(runUntil(loop, [&] { return client.read() == 0; }));
         QCOMPARE(client.got, std::string("answer"));
+    }
+
+    void passesAResetOn_data()
+    {
+        QTest::addColumn<bool>("fromClient");
+        QTest::newRow("the client's") << true;
+        QTest::newRow("the server's") << false;
+    }
+    void passesAResetOn()
+    {
+        QFETCH(bool, fromClient);
+        Loop loop;
+        Hops hops(loop);
+        Descriptor& broken = fromClient ? hops.client : hops.server;
+        Far other(fromClient ? hops.server.get() : hops.client.get(), "");
+        QCOMPARE(::write(broken.get(), "x", 1), ssize_t{1});
+        QVERIFY(runUntil(loop, [&] {
+            other.read();
+            return other.got == "x";
+        }));
+        resetOnClose(broken);
+        broken.reset();
+        ssize_t end = -EAGAIN;
+        QVERIFY(runUntil(loop, [&] { return (end = other.read()) != -EAGAIN; }));
+        QCOMPARE(end, ssize_t{-ECONNRESET});
     }
 
     void endsWithTheFirstError()

@@ -29,6 +29,12 @@ TcpPair tcpPair(Loop& loop)
     return pair;
 }
 
+bool seesTheEnd(const Descriptor& peer)
+{
+    char byte;
+    return ::recv(peer.get(), &byte, 1, MSG_DONTWAIT) == 0;
+}
+
 // "end", or the error, once the stream's input is over; with what came before.
 std::string readToEnd(Loop& loop, ByteStream& stream)
 {
@@ -45,6 +51,8 @@ std::string readToEnd(Loop& loop, ByteStream& stream)
     runUntil(loop, [&] { return over; });
     return text;
 }
+
+const std::string kReset = "read: connection reset by peer";
 
 }  // namespace
 
@@ -127,6 +135,92 @@ private slots:
         QCOMPARE(second.error().code, Code::AlreadyExists);
         QVERIFY(second.error().message.find("bind 127.0.0.1:" + std::to_string((*first)->port())) ==
                 0);
+    }
+
+    void anAbortedTcpStreamIsResetForItsPeer_data()
+    {
+        QTest::addColumn<bool>("closeWrite");
+        QTest::addColumn<int>("expected");
+        QTest::newRow("at once") << false << ECONNRESET;
+        QTest::newRow("after our end") << true << EPIPE;  // As Linux says it then.
+    }
+    void anAbortedTcpStreamIsResetForItsPeer()
+    {
+        QFETCH(bool, closeWrite);
+        QFETCH(int, expected);
+        Loop loop;
+        TcpPair pair = tcpPair(loop);
+        if (closeWrite) {
+            pair.ours->closeWrite();
+            QVERIFY(runUntil(loop, [&] { return seesTheEnd(pair.theirs); }));
+        }
+        pair.ours->abort();
+        pair.ours.reset();
+        int error = 0;
+        runUntil(loop, [&] {
+            socklen_t length = sizeof error;
+            ::getsockopt(pair.theirs.get(), SOL_SOCKET, SO_ERROR, &error, &length);
+            return error != 0;
+        });
+        QCOMPARE(error, expected);
+    }
+
+    void aResetIsAnErrorAndNoEnd_data()
+    {
+        QTest::addColumn<bool>("reset");
+        QTest::addColumn<bool>("closeWrite");
+        for (bool reset : {false, true})
+            for (bool closeWrite : {false, true})
+                QTest::addRow("%s, %s", reset ? "reset" : "closed",
+                              closeWrite ? "our direction ended" : "ours goes on")
+                    << reset << closeWrite;
+    }
+    void aResetIsAnErrorAndNoEnd()
+    {
+        QFETCH(bool, reset);
+        QFETCH(bool, closeWrite);
+        Loop loop;
+        TcpPair pair = tcpPair(loop);
+        if (closeWrite) {
+            pair.ours->closeWrite();
+            QVERIFY(runUntil(loop, [&] { return seesTheEnd(pair.theirs); }));
+        }
+        QCOMPARE(::write(pair.theirs.get(), "x", 1), ssize_t{1});
+        if (reset) resetOnClose(pair.theirs);
+        pair.theirs.reset();
+        QCOMPARE(readToEnd(loop, *pair.ours), "x" + (reset ? kReset : "end"));
+    }
+
+    void aUnixPeerThatIsGoneHasBrokenOffWhereItWouldHaveWaited_data()
+    {
+        QTest::addColumn<bool>("waits");
+        QTest::addColumn<bool>("closeWrite");
+        QTest::addColumn<bool>("halfClose");
+        QTest::addColumn<bool>("brokenOff");
+        QTest::newRow("closed") << true << false << false << true;
+        QTest::newRow("half-closed") << true << false << true << false;
+        QTest::newRow("closed after our end") << true << true << false << false;
+        QTest::newRow("closed, as programs end") << false << false << false << false;
+    }
+    void aUnixPeerThatIsGoneHasBrokenOffWhereItWouldHaveWaited()
+    {
+        QFETCH(bool, waits);
+        QFETCH(bool, closeWrite);
+        QFETCH(bool, halfClose);
+        QFETCH(bool, brokenOff);
+        Loop loop;
+        int fds[2];
+        QCOMPARE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+        Descriptor peer(fds[1]);
+        StreamPtr stream =
+            *adoptSocket(loop, Descriptor(fds[0]), waits ? Gone::BrokenOff : Gone::Ended);
+        if (closeWrite) stream->closeWrite();
+        QCOMPARE(::write(peer.get(), "x", 1), ssize_t{1});
+        if (halfClose)
+            ::shutdown(peer.get(), SHUT_WR);
+        else
+            peer.reset();
+        QCOMPARE(readToEnd(loop, *stream), "x" + (brokenOff ? kReset : "end"));
     }
 
     void awaitsInputWithoutReadingIt()
