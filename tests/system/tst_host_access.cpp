@@ -127,7 +127,9 @@ class TestHostAccess : public QObject {
         SlipwayFixture::Words words{"run", "--rm"};
         words.insert(words.end(), options.begin(), options.end());
         for (const char* word : {"box", "sh", "-c"}) words.push_back(word);
-        words.push_back(script);
+        // Not the last command: that would be the container's first process, which no `timeout`
+        // ends.
+        words.push_back(script + "\nexit $?");
         return whileServing([&] { return m_slipway->docker(words); });
     }
     // Both ends of a connection, with a limit: nc waits for the other end.
