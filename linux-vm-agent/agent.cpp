@@ -100,7 +100,8 @@ Result<> Agent::configure(const v1::ConfigureRequest& request)
 void Agent::engineChanged()
 {
     if (m_ports) m_ports->engineUp(m_engine.up());
-    m_unproxied.engineUp(m_engine.up());
+    // dockerd would wait for its stream of events to end.
+    m_unproxied.engineUp(m_engine.up() && !m_stopping);
     if (m_control) m_control->engineChanged();
 }
 
@@ -108,6 +109,7 @@ void Agent::shutdown()
 {
     if (std::exchange(m_stopping, true)) return;
     log::info("agent: the machine stops");
+    m_unproxied.engineUp(false);
     m_engine.shutdown([this] { m_ended(); });
 }
 
