@@ -47,7 +47,7 @@ private:
     std::uint64_t m_nextId = 1;
 };
 
-// Gives up while its owner still knows of it.
+// Must not outlive the ParkedStreams that it asks by.
 class ParkedStreams::Question {
 public:
     ~Question();
