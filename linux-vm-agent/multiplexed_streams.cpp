@@ -1,9 +1,5 @@
 #include "linux-vm-agent/multiplexed_streams.h"
 
-#include <cerrno>
-
-#include <sys/socket.h>
-
 #include "shared/core/log.h"
 
 namespace slipway {
@@ -54,12 +50,10 @@ void MultiplexedStreams::reached(Place stream, Result<Descriptor> target)
 
 void MultiplexedStreams::park(Place stream)
 {
-    int ends[2];
-    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) < 0)
-        return reached(stream, failErrno("a pair of sockets", errno));
-    Descriptor parked(ends[0]);
-    reached(stream, Descriptor(ends[1]));
-    m_park(std::move(parked));
+    auto pair = makeSocketPair();
+    if (!pair) return reached(stream, tl::unexpected(pair.error()));
+    reached(stream, std::move(pair->one));
+    m_park(std::move(pair->other));
 }
 
 }  // namespace slipway

@@ -5,7 +5,6 @@
 
 #include "shared/core/log.h"
 #include "shared/io/datagrams.h"
-#include "shared/net/dns.h"
 
 namespace slipway {
 namespace {

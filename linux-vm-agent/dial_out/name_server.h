@@ -17,7 +17,7 @@
 #include "linux-vm-agent/dial_out/parked_streams.h"
 #include "shared/io/framed_stream.h"
 #include "shared/io/uv_stream.h"
-#include "shared/net/uplink.h"
+#include "shared/net/dns.h"
 
 namespace slipway {
 
@@ -27,7 +27,7 @@ public:
     // are.
     static Result<std::unique_ptr<NameServer>> listen(Loop& loop, ParkedStreams& parked,
                                                       const std::string& address,
-                                                      std::uint16_t port = kDnsPort);
+                                                      std::uint16_t port = dns::kPort);
     ~NameServer();
 
 private:

@@ -12,6 +12,7 @@
 
 #include <fmt/format.h>
 
+#include "shared/net/dns.h"
 #include "shared/process/child.h"
 
 namespace slipway {
@@ -98,7 +99,7 @@ Result<> UplinkNamespace::redirectTo(std::uint16_t port) const
         "  meta l4proto {{ tcp, udp }} tproxy to :{2} meta mark set 1\n"
         " }}\n"
         "}}\n",
-        m_addresses.host, kDnsPort, port);
+        m_addresses.host, dns::kPort, port);
     return inUplink({"nft", "-f", "-"}, rules);
 }
 

@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
+
+#include "shared/core/number.h"
 
 namespace slipway {
 
@@ -15,10 +16,7 @@ std::string toText(const ClaimedPort& port)
 
 std::optional<std::uint16_t> parsePortNumber(std::string_view text)
 {
-    std::uint16_t number = 0;
-    auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (failed != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-    return number;
+    return numberIn<std::uint16_t>(text);
 }
 
 std::optional<ClaimedPort> parsePort(std::string_view text)

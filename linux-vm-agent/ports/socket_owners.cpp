@@ -1,6 +1,5 @@
 #include "linux-vm-agent/ports/socket_owners.h"
 
-#include <charconv>
 #include <filesystem>
 #include <fstream>
 #include <optional>
@@ -8,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "shared/core/number.h"
 #include "shared/process/process_facts.h"
 
 namespace slipway {
@@ -17,20 +17,12 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kShim = "containerd-shim";  // -runc-v2
 
-std::optional<std::uint64_t> numberIn(std::string_view text)
-{
-    std::uint64_t number = 0;
-    auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (failed != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-    return number;
-}
-
 // "socket:[4711]" -> 4711
 std::optional<std::uint64_t> inodeOf(std::string_view link)
 {
     constexpr std::string_view kBefore = "socket:[";
     if (!link.starts_with(kBefore) || !link.ends_with(']')) return std::nullopt;
-    return numberIn(link.substr(kBefore.size(), link.size() - kBefore.size() - 1));
+    return numberIn<std::uint64_t>(link.substr(kBefore.size(), link.size() - kBefore.size() - 1));
 }
 
 // What follows `-id` in a shim's command line.
@@ -60,7 +52,7 @@ std::map<std::uint64_t, std::string> ownersOfSockets(const std::set<std::uint64_
     fs::directory_iterator end;
     for (fs::directory_iterator entry("/proc", failed); !failed && entry != end;
          entry.increment(failed)) {
-        auto pid = numberIn(entry->path().filename().string());
+        auto pid = numberIn<std::uint64_t>(entry->path().filename().string());
         if (!pid) continue;
         std::optional<std::string> container;  // Asked for at the first socket that is wanted.
         std::error_code gone;

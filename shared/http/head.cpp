@@ -6,10 +6,11 @@
 #include "shared/http/head.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include <boost/beast/http/basic_parser.hpp>
 #include <fmt/format.h>
+
+#include "shared/core/number.h"
 
 namespace slipway::http {
 namespace {
@@ -88,15 +89,6 @@ Result<HeadType> parse(std::string_view text, std::string_view what)
     return std::move(parser.head);
 }
 
-std::optional<std::uint64_t> decimal(std::string_view text)
-{
-    std::uint64_t value = 0;
-    auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (text.empty() || failed != std::errc{} || end != text.data() + text.size())
-        return std::nullopt;
-    return value;
-}
-
 Result<> checkFraming(const Head& head, std::string_view what)
 {
     auto refuse = [&](std::string_view why) {
@@ -105,7 +97,8 @@ Result<> checkFraming(const Head& head, std::string_view what)
     auto coding = head.find("Transfer-Encoding");
     auto length = head.find("Content-Length");
     if (head.count("Content-Length") > 1) return refuse("more than one Content-Length");
-    if (length && !decimal(*length)) return refuse("Content-Length is not a number");
+    if (length && !numberIn<std::uint64_t>(*length))
+        return refuse("Content-Length is not a number");
     if (!coding) return {};
     if (length) return refuse("both Content-Length and Transfer-Encoding");
     if (head.count("Transfer-Encoding") > 1 || !equalNames(*coding, "chunked"))
@@ -118,7 +111,7 @@ Framing declaredFraming(const Head& head, Framing::Kind without)
 {
     if (head.find("Transfer-Encoding")) return {Framing::Kind::Chunked};
     if (auto length = head.find("Content-Length")) {
-        std::uint64_t bytes = decimal(*length).value_or(0);
+        std::uint64_t bytes = numberIn<std::uint64_t>(*length).value_or(0);
         return {bytes ? Framing::Kind::Length : Framing::Kind::None, bytes};
     }
     return {without};

@@ -20,6 +20,13 @@ using SocketDone = std::function<void(Result<Descriptor>)>;
 std::unique_ptr<Connecting> connectTcpSocket(Loop& loop, const std::string& address,
                                              std::uint16_t port, SocketDone done);
 
+// Two unix sockets that are connected to each other, non-blocking.
+struct SocketPair {
+    Descriptor one;
+    Descriptor other;
+};
+Result<SocketPair> makeSocketPair();
+
 // When the TCP socket is closed, its peer sees a connection that was reset, and not one that ended.
 void resetOnClose(const Descriptor& socket);
 

@@ -92,6 +92,14 @@ Result<Descriptor> connectUnixSocket(const std::filesystem::path& path)
     return socket;
 }
 
+Result<SocketPair> makeSocketPair()
+{
+    int ends[2];
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) < 0)
+        return failErrno("make a pair of sockets", errno);
+    return SocketPair{Descriptor(ends[0]), Descriptor(ends[1])};
+}
+
 void resetOnClose(const Descriptor& socket)
 {
     linger atOnce{1, 0};  // socket(7)

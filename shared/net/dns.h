@@ -19,6 +19,7 @@ enum class Rcode : std::uint8_t {
     NotImp = 4
 };
 
+inline constexpr std::uint16_t kPort = 53;
 inline constexpr std::size_t kHeaderBytes = 12;
 
 struct Question {

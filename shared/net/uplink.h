@@ -20,6 +20,4 @@ inline UplinkAddresses uplinkOf(const Subnet& machine)
     return {machine.host(size - 3), machine.host(size - 2)};
 }
 
-inline constexpr std::uint16_t kDnsPort = 53;
-
 }  // namespace slipway

@@ -8,8 +8,7 @@
 #include <array>
 #include <list>
 
-#include <sys/socket.h>
-
+#include "shared/io/connect_socket.h"
 #include "shared/io/relay.h"
 #include "shared/io/uv_stream.h"
 #include "shared/tunnel/multiplexer.h"
@@ -120,16 +119,13 @@ private:
 
     Result<Descriptor> socketFor(StreamPtr stream)
     {
-        int ends[2];
-        if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) < 0)
-            return failErrno("a pair of sockets", errno);
-        Descriptor ours(ends[0]), theirs(ends[1]);
-        TRY(auto near, adoptSocket(m_loop, std::move(ours)));
+        TRY(auto pair, makeSocketPair());
+        TRY(auto near, adoptSocket(m_loop, std::move(pair.one)));
         auto place = m_relays.emplace(m_relays.end());
         *place = std::make_unique<Relay>(std::move(near), std::move(stream),
                                          [this, place](const Result<>&) { m_relays.erase(place); });
         (*place)->start();
-        return theirs;
+        return std::move(pair.other);
     }
 
     Loop& m_loop;

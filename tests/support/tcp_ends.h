@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "shared/io/descriptor.h"
+#include "shared/io/connect_socket.h"
 
 namespace slipway::test {
 
@@ -52,12 +52,5 @@ public:
 private:
     TcpEnd m_end{0};
 };
-
-// Closing it then is no end but a reset, for its peer (SO_LINGER, socket(7)).
-inline void resetOnClose(const Descriptor& socket)
-{
-    linger none{1, 0};
-    ::setsockopt(socket.get(), SOL_SOCKET, SO_LINGER, &none, sizeof none);
-}
 
 }  // namespace slipway::test

@@ -17,7 +17,6 @@
 #include "shared/io/framed_stream.h"
 #include "shared/io/loop.h"
 #include "shared/net/dns.h"
-#include "shared/net/uplink.h"
 #include "wsl-bridge/egress/hosts_file.h"
 
 namespace slipway {
@@ -29,7 +28,7 @@ public:
         std::string hostAddress;
         std::filesystem::path hostsFile = "/etc/hosts";
         std::filesystem::path resolvConf = "/etc/resolv.conf";
-        std::uint16_t port = kDnsPort;  // Of all servers.
+        std::uint16_t port = dns::kPort;  // Of all servers.
     };
     HostNames(Loop& loop, Options options);
     ~HostNames();

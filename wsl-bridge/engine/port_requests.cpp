@@ -1,25 +1,18 @@
 #include "wsl-bridge/engine/port_requests.h"
 
 #include <algorithm>
-#include <charconv>
+
+#include "shared/core/number.h"
 
 namespace slipway {
 namespace {
-
-std::optional<unsigned> numberIn(std::string_view text)
-{
-    unsigned number = 0;
-    auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (failed != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-    return number;
-}
 
 // Whether "8000-8010", or nothing, includes the port.
 bool includes(std::string_view range, unsigned port)
 {
     if (range.empty() || range == "0") return true;
-    auto first = numberIn(range.substr(0, range.find('-')));
-    auto last = numberIn(range.substr(range.find('-') + 1));
+    auto first = numberIn<unsigned>(range.substr(0, range.find('-')));
+    auto last = numberIn<unsigned>(range.substr(range.find('-') + 1));
     return first && last && *first <= port && port <= *last;
 }
 

@@ -1,9 +1,8 @@
 // The machine's name server: what it knows, and what it asks of the bridge and for whom.
-#include <sys/socket.h>
-
 #include <QtTest>
 
 #include "linux-vm-agent/dial_out/name_server.h"
+#include "shared/io/connect_socket.h"
 #include "shared/io/datagrams.h"
 #include "shared/net/dns.h"
 #include "tests/support/dns_query.h"
@@ -46,10 +45,8 @@ class TestNameServer : public QObject {
 
     void park()
     {
-        int ends[2];
-        if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) < 0)
-            std::abort();
-        m_waiting = std::make_unique<HeadSocket>(*m_loop, Descriptor(ends[0]));
+        auto pair = *makeSocketPair();
+        m_waiting = std::make_unique<HeadSocket>(*m_loop, std::move(pair.one));
         m_waiting->receive(4096, [this](Result<std::string> bytes) {
             v1::DialOut asked;
             if (!bytes || !asked.ParseFromString(*bytes) || !asked.has_names()) return;
@@ -57,7 +54,7 @@ class TestNameServer : public QObject {
                 m_bridge = std::make_unique<Client>(*adoptSocket(*m_loop, m_waiting->release()));
             });
         });
-        m_parked->park(Descriptor(ends[1]), true);
+        m_parked->park(std::move(pair.other), true);
     }
     std::unique_ptr<Client> client(bool udp)
     {

@@ -1,6 +1,4 @@
 // What the machine may ask of its host, and what it gets: relayed, and by the client's own socket.
-#include <sys/socket.h>
-
 #include <QtTest>
 
 #include "shared/io/connect_socket.h"
@@ -12,18 +10,6 @@ using namespace slipway;
 using namespace slipway::test;
 
 namespace {
-
-struct Pair {
-    Descriptor ours;
-    Descriptor theirs;
-};
-Pair socketPair()
-{
-    int ends[2];
-    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) < 0)
-        std::abort();
-    return {Descriptor(ends[0]), Descriptor(ends[1])};
-}
 
 v1::DialOut service(std::uint32_t port)
 {
@@ -62,7 +48,7 @@ class TestOutboundConnections : public QObject {
     // The answer that the agent gets on its parked stream.
     v1::DialOutAnswer ask(const v1::DialOut& target)
     {
-        auto [bridge, agent] = socketPair();
+        auto [bridge, agent] = *makeSocketPair();
         m_agent = std::make_unique<HeadSocket>(m_loop, std::move(agent));
         std::optional<Result<std::string>> said;
         m_agent->receive(4096, [&said](Result<std::string> bytes) { said = std::move(bytes); });
@@ -105,7 +91,7 @@ private slots:
     void takesTheClientsOwnSocket()
     {
         allow({});
-        auto [client, peer] = socketPair();
+        auto [client, peer] = *makeSocketPair();
         m_outbound->lead(service(m_listener->port()), nullptr, std::move(client));
         QVERIFY(runUntil(m_loop, [this] { return m_served != nullptr; }));
         auto stream = *adoptSocket(m_loop, std::move(peer));

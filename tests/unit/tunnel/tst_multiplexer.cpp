@@ -1,10 +1,8 @@
 // Many streams on one: both ends on one loop, and ends that break the rules.
-#include <sys/socket.h>
-
 #include <QtTest>
 #include <fmt/format.h>
 
-#include "shared/io/relay.h"
+#include "shared/io/connect_socket.h"
 #include "shared/io/uv_stream.h"
 #include "shared/tunnel/multiplexer.h"
 #include "tests/support/run_until.h"
@@ -60,11 +58,9 @@ class TestMultiplexer : public QObject {
 
     std::pair<StreamPtr, StreamPtr> carrier()
     {
-        int ends[2];
-        if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) < 0)
-            std::abort();
-        return {*adoptSocket(m_loop, Descriptor(ends[0])),
-                *adoptSocket(m_loop, Descriptor(ends[1]))};
+        auto pair = *makeSocketPair();
+        return {*adoptSocket(m_loop, std::move(pair.one)),
+                *adoptSocket(m_loop, std::move(pair.other))};
     }
     // The agent's end over this carrier.
     void answerOn(StreamPtr stream)

@@ -1,7 +1,6 @@
 #include "wsl-bridge/machine/sandbox/user_map.h"
 
 #include <cerrno>
-#include <charconv>
 #include <sstream>
 
 #include <pwd.h>
@@ -9,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "shared/core/number.h"
 #include "shared/process/child.h"
 #include "wsl-bridge/machine/sandbox/mounts.h"
 
@@ -16,14 +16,6 @@ namespace slipway {
 namespace {
 
 constexpr auto kToolTimeout = std::chrono::seconds(10);
-
-std::optional<unsigned long> numberOf(const std::string& text)
-{
-    unsigned long value = 0;
-    auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-    return value;
-}
 
 Result<IdRange> rangeIn(const char* file, const std::string& user)
 {
@@ -61,8 +53,8 @@ std::optional<IdRange> subIdsOf(std::string_view text, const std::string& user, 
             continue;
         }
         if (name != user && name != std::to_string(uid)) continue;
-        auto from = numberOf(first);
-        auto many = numberOf(count);
+        auto from = numberIn<unsigned long>(first);
+        auto many = numberIn<unsigned long>(count);
         if (from && many && *many >= kNeededSubIds) return IdRange{*from, *many};
     }
     return std::nullopt;
